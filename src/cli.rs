@@ -219,7 +219,7 @@ pub struct VerifyArgs {
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
     pub require: Option<usize>,
     /// With --require: where attestations are, a directory or file, an address (http:// or https://), or a build in a registry
-    /// (registry.example/NAME:TAG) or OCI image layout (oci:DIR:TAG); may be given more than once
+    /// (registry.example/NAME:TAG) or OCI image layout (oci:DIR:TAG, oci:DIR@sha256:DIGEST); may be given more than once
     #[arg(long, value_name = "PLACE", requires = "require")]
     pub from: Vec<String>,
     /// With --require: speak HTTP without TLS to registries; one on this machine (localhost, 127.0.0.1) is always spoken to so

@@ -107,6 +107,7 @@ mod suite {
     mod updates;
     mod words;
     mod world_support;
+    mod written;
 
     pub(crate) use live::live;
 }

@@ -26,9 +26,12 @@ pub struct AttestArgs {
     /// Let the attestation expire after this many days, 1 to 36500 [default: never]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub expires: Option<u32>,
-    /// Write the attestation to this file [default: attestations.intoto.jsonl in the result directory, beside those of others]
+    /// Write the attestation to this file, `-` for standard output [default: attestations.intoto.jsonl in the result directory, beside those of others]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Replace what is there
+    #[arg(long, requires = "output")]
+    pub force: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

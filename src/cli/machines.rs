@@ -42,6 +42,10 @@ pub struct RunArgs {
     /// With a reference to a registry: speak HTTP without TLS to it
     #[arg(long)]
     pub plain_http: bool,
+    /// With a reference or a result directory: refuse a build that is not signed by a trusted key, or is older than one that
+    /// was accepted before
+    #[arg(long)]
+    pub signed: bool,
     /// How the build goes
     #[command(flatten)]
     pub realize: RealizeArgs,

@@ -26,7 +26,7 @@ pub struct DiffArgs {
 pub struct WhyArgs {
     /// The package
     pub package: String,
-    /// A recipe with a lock, or a lock
+    /// A recipe with a lock, a lock, or a result directory
     pub recipe: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -36,7 +36,7 @@ pub struct WhyArgs {
 /// `kiln size`
 #[derive(Debug, Args)]
 pub struct SizeArgs {
-    /// A recipe with a lock, or a lock
+    /// A recipe with a lock, a lock, or a result directory
     pub recipe: PathBuf,
     /// Number of packages and files listed for each package set and source
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -63,12 +63,15 @@ pub struct OutdatedArgs {
 /// `kiln report`
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Path to a recipe with a lock
+    /// Path to a recipe with a lock, or to a result directory
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// File to write the page to
+    /// File to write the page to, `-` for standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
+    /// Replace what is there
+    #[arg(long)]
+    pub force: bool,
     /// Also check the signature of this result directory, and list who signed it
     #[arg(long, value_name = "DIR")]
     pub result: Option<PathBuf>,

@@ -40,6 +40,9 @@ pub struct PushArgs {
     /// (a DSSE envelope)
     #[arg(long, value_name = "FILE", requires = "reference")]
     pub attach: Vec<PathBuf>,
+    /// Take the tag from whatever has it, also from an image that kiln did not push and from a build of another recipe
+    #[arg(long, requires = "reference")]
+    pub force: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -48,7 +51,8 @@ pub struct PushArgs {
 /// `kiln pull`
 #[derive(Debug, Args)]
 pub struct PullArgs {
-    /// What to pull: registry.example/NAME:TAG, registry.example/NAME@sha256:DIGEST, or oci:DIR:TAG for an OCI image layout
+    /// What to pull: registry.example/NAME:TAG, registry.example/NAME@sha256:DIGEST, or oci:DIR:TAG or oci:DIR@sha256:DIGEST for
+    /// an OCI image layout
     pub reference: String,
     /// Directory for the artifacts [default: result/NAME]
     #[arg(long, short, value_name = "DIR")]

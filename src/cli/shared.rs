@@ -54,7 +54,8 @@ pub struct RealizeArgs {
     /// Take nothing from caches, and use no result that was taken from one before
     #[arg(long)]
     pub without_caches: bool,
-    /// Also trust results that the keys in this file have signed, besides those in kiln/trusted-keys of the user's configuration
+    /// Also trust what the keys in this file have signed (results in caches, and builds for `kiln run --signed`), besides those in
+    /// kiln/trusted-keys of the user's configuration
     #[arg(long, value_name = "FILE")]
     pub trusted_keys: Vec<PathBuf>,
     /// Compile kernels incrementally if since the last such build only their configuration changed, or files of their

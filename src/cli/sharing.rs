@@ -18,6 +18,9 @@ pub struct BundleArgs {
     /// File to write the bundle to
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
+    /// Replace what is there
+    #[arg(long)]
+    pub force: bool,
     /// Bundle what a run needs, the artifacts (built first if needed) and the locked QEMU, instead of what a rebuild needs
     #[arg(long)]
     pub outputs: bool,
@@ -68,6 +71,9 @@ pub struct SbomArgs {
     /// Write the document to FILE instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Replace what is there
+    #[arg(long, requires = "output")]
+    pub force: bool,
     /// Do not fetch packages that the store lacks; of these, the document has no licence and no source package
     #[arg(long)]
     pub offline: bool,

@@ -9,6 +9,7 @@ use crate::machine::LaunchAdditions;
 use crate::machine::argv::{Accel, CommandLine, Place};
 use crate::ops::error::UsageError;
 use crate::ops::launch;
+use crate::ops::sign::RequiredSignature;
 use crate::ops::{RecipeOptions, Session};
 use crate::plan::ArtifactKind;
 use crate::recipe::image::DiskFormat;
@@ -17,9 +18,9 @@ use crate::recipe::image::DiskFormat;
 pub(super) fn print(
     session: &Session<'_>,
     args: &cli::RunArgs,
-    (recipe, form): (&RecipeOptions, PrintForm),
+    (recipe, signature, form): (&RecipeOptions, Option<&RequiredSignature>, PrintForm),
 ) -> Result<(), Failure> {
-    let machines = launch::described(session, recipe)?;
+    let machines = launch::described(session, recipe, signature)?;
     if let Some(name) = args.machine.as_deref().filter(|name| !machines.contains_key(*name)) {
         return Err(UsageError::no_such_machine(name, machines.keys()).into());
     }

@@ -4,8 +4,9 @@ use super::failure::Failure;
 use super::output;
 use crate::base::{Foreign, Timestamp, counted};
 use crate::cli;
-use crate::ops::Session;
 use crate::ops::attest::{self, AttestRequest, Attested, Attester, Older, QuorumReport, QuorumRequest};
+use crate::ops::{ExistingFile, Session};
+use crate::world::outlet::Standing;
 
 /// Carries `kiln attest` out.
 pub fn run(session: &Session<'_>, args: &cli::AttestArgs) -> Result<(), Failure> {
@@ -15,15 +16,25 @@ pub fn run(session: &Session<'_>, args: &cli::AttestArgs) -> Result<(), Failure>
         key: args.key.clone(),
         days: args.expires,
         output: args.output.clone(),
+        existing: ExistingFile::of(args.force),
     };
+    if args.json && args.output.as_deref().is_some_and(|path| Standing::of(path) == Standing::StandardOutput) {
+        return Err(Failure::usage(
+            "--json and the attestation are both for standard output: name a file with --output",
+        ));
+    }
     let attested = attest::attest(session, &request)?;
+    if let Some(text) = &attested.handed {
+        return output::json_text(text);
+    }
     if args.json {
         return output::json(&attested);
     }
     let Attested { recipe, artifacts, key, expires, file, .. } = &attested;
     let until = until(*expires);
-    let (recipe, file, artifacts) = (Foreign(recipe), Foreign(file.display()), counted(artifacts, "file"));
-    output::print(&format!("{recipe}: {artifacts} that were built here, attested by {key}{until}\nwrote {file}\n"))
+    let (recipe, artifacts) = (Foreign(recipe), counted(artifacts, "file"));
+    let wrote: String = file.iter().map(|file| format!("wrote {}\n", Foreign(file.display()))).collect();
+    output::print(&format!("{recipe}: {artifacts} that were built here, attested by {key}{until}\n{wrote}"))
 }
 
 /// Carries `kiln verify --require` out.

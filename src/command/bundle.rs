@@ -7,8 +7,8 @@ use super::output;
 use crate::base::{ByteSize, counted};
 use crate::cli;
 use crate::machine::argv::quote;
-use crate::ops::Session;
 use crate::ops::bundle::{self, BundleContents, BundleRequest, Unbundled};
+use crate::ops::{ExistingFile, Session};
 
 /// Carries `kiln bundle` out.
 pub fn bundle(session: &Session<'_>, args: &cli::BundleArgs) -> Result<(), Failure> {
@@ -18,6 +18,7 @@ pub fn bundle(session: &Session<'_>, args: &cli::BundleArgs) -> Result<(), Failu
         build: args.realize.options(),
         since: args.since.clone(),
         file: args.output.clone(),
+        existing: ExistingFile::of(args.force),
     };
     let bundled = bundle::bundle(session, &request)?;
     if args.json {

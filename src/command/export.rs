@@ -4,8 +4,8 @@ use super::failure::Failure;
 use super::output;
 use crate::base::{ByteSize, Foreign};
 use crate::cli;
-use crate::ops::Session;
-use crate::ops::export::{self, ExistingFile, ExportRequest};
+use crate::ops::export::{self, ExportRequest};
+use crate::ops::{ExistingFile, Session};
 
 /// Carries `kiln export` out.
 pub(super) fn run(session: &Session<'_>, args: &cli::ExportArgs) -> Result<(), Failure> {
@@ -15,7 +15,7 @@ pub(super) fn run(session: &Session<'_>, args: &cli::ExportArgs) -> Result<(), F
         format: args.format.format(),
         image: args.image.clone(),
         output: args.output.clone(),
-        existing: if args.force { ExistingFile::Replace } else { ExistingFile::Refuse },
+        existing: ExistingFile::of(args.force),
     };
     let exported = export::export(session, &request)?;
     if args.json {

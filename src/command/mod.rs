@@ -30,6 +30,7 @@ pub mod push;
 pub mod qemu;
 pub mod qmp;
 pub mod questions;
+mod reference;
 pub mod registry;
 mod remote;
 pub mod report;

@@ -18,6 +18,13 @@ pub fn run(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
     if args.mount_from.is_some() {
         return Err(Failure::usage("--mount-from is for a reference to a registry"));
     }
+    // What clap requires with these options, it waives where --key conflicts with it.
+    if args.force || !args.attach.is_empty() {
+        let option = if args.force { "--force" } else { "--attach" };
+        return Err(Failure::usage(format!(
+            "{option} is for a reference to a registry or image layout, not for --cache"
+        )));
+    }
     let mut all = Vec::new();
     for place in &args.realize.caches {
         let request = FillRequest {

@@ -1,15 +1,14 @@
 //! `kiln push` and `kiln pull`: result directories through registries and image layouts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::failure::Failure;
 use super::output;
 use crate::base::{ByteSize, Foreign, counted};
 use crate::cli;
 use crate::machine::argv::quote;
-use crate::oci::Reference;
 use crate::ops::Session;
-use crate::ops::oci::{self, PullRequest, Pulled, PushRequest, Pushed, SignatureNeed};
+use crate::ops::oci::{self, PullRequest, Pulled, PushRequest, Pushed, SignatureNeed, TakenTag};
 
 /// Carries `kiln push` out.
 pub fn push(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
@@ -21,6 +20,7 @@ pub fn push(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> 
         plain_http: args.plain_http,
         mount_from: args.mount_from.clone(),
         attached: args.attach.clone(),
+        taken: if args.force { TakenTag::Replace } else { TakenTag::Refuse },
     };
     let pushed = oci::push(session, &request)?;
     if args.json {
@@ -49,33 +49,6 @@ pub fn pull(session: &Session<'_>, args: &cli::PullArgs) -> Result<(), Failure> 
     };
     let pulled = oci::pull(session, &request)?;
     if args.json { output::json(&pulled) } else { output::print(&summary(&pulled)) }
-}
-
-/// The directory that a reference was pulled to, where the word is no path but a reference.
-pub(super) fn pulled(session: &Session<'_>, args: &cli::RunArgs) -> Result<Option<PathBuf>, Failure> {
-    let path = &args.recipe.recipe;
-    let reference = path.to_str().filter(|text| path.symlink_metadata().is_err() && Reference::is_meant(text));
-    let Some(reference) = reference else {
-        return match args.plain_http {
-            true => Err(Failure::usage("--plain-http is for a reference to a registry")),
-            false => Ok(None),
-        };
-    };
-    if args.realize.offline && !reference.starts_with("oci:") {
-        return Err(Failure::usage(
-            "--offline: a registry is asked over the network; pull first, then run the directory",
-        ));
-    }
-    // What a result directory takes no option of is refused before one is replaced.
-    args.recipe.options().directory()?;
-    args.realize.options().without_build(path)?;
-    if args.relock_gone {
-        return Err(Failure::usage("--relock-gone builds a recipe; a result directory is not built again"));
-    }
-    let reference = reference.to_owned();
-    let request = PullRequest { reference, plain_http: args.plain_http, ..PullRequest::default() };
-    let pulled = oci::pull(session, &request)?;
-    Ok(Some(pulled.directory))
 }
 
 fn summary(pulled: &Pulled) -> String {

@@ -1,20 +1,24 @@
 //! `kiln run RECIPE|DIR`: boots with the locked QEMU, or prints the command that would.
 
 use super::failure::Failure;
-use super::{argv, gdb, registry};
+use super::{argv, gdb, reference};
 use crate::cli;
+use crate::ops::error::UsageError;
 use crate::ops::launch::{self, RunRequest};
-use crate::ops::{Session, gone, project, share};
+use crate::ops::sign::RequiredSignature;
+use crate::ops::{OpsError, Session, gone, project, share};
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
     let shares = share::directories(session, &args.share)?;
-    let (mut recipe, options) = (args.recipe.options(), args.realize.options());
-    if let Some(directory) = registry::pulled(session, args)? {
+    let (mut recipe, mut options) = (args.recipe.options(), args.realize.options());
+    // The keys are for the signature then, and none for caches, which nobody asks.
+    let signature = args.signed.then(|| RequiredSignature { trusted: std::mem::take(&mut options.caches.trusted) });
+    if let Some(directory) = reference::pulled(session, args, (&options, signature.as_ref()))? {
         recipe.path = directory;
     }
     if let Some(form) = args.print {
-        return argv::print(session, args, (&recipe, form));
+        return argv::print(session, args, (&recipe, signature.as_ref(), form));
     }
     let host = args.host.resources(args.bridge.clone());
     host.check()?;
@@ -23,9 +27,12 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
             return Err(Failure::usage("--relock-gone builds a recipe; a result directory is not built again"));
         }
         let out = project::result_path(&recipe.path);
+        if signature.is_some() {
+            return Err(OpsError::from(UsageError::SignedRecipe(recipe.path)).into());
+        }
         launch::of_recipe(&gone::ready(session, &recipe, &gone::beside(&out))?, &options, &out)?
     } else {
-        launch::named(session, &recipe, &options)?
+        launch::named(session, &recipe, &options, signature.as_ref())?
     };
     launch::enlarge(&mut launches, args.disk_size);
     launch::share(&mut launches, &shares)?;

@@ -3,9 +3,8 @@
 use super::failure::Failure;
 use super::output;
 use crate::cli::{self, SbomFormatArg};
-use crate::ops::Session;
 use crate::ops::sbom::{self, Sbom, SbomFormat, SbomRequest};
-use crate::world::fs;
+use crate::ops::{ExistingFile, Session, TextTarget, WrittenText};
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::SbomArgs) -> Result<(), Failure> {
@@ -14,6 +13,10 @@ pub fn run(session: &Session<'_>, args: &cli::SbomArgs) -> Result<(), Failure> {
         SbomFormatArg::CycloneDx => SbomFormat::CycloneDx,
     };
     let request = SbomRequest { recipe: args.recipe.options(), format, offline: args.offline };
+    let target = match &args.output {
+        Some(path) => TextTarget::open(path, ExistingFile::of(args.force))?,
+        None => TextTarget::StandardOutput,
+    };
     let sbom = sbom::sbom(session, &request)?;
     if sbom.unread > 0 {
         crate::tell!(
@@ -22,12 +25,9 @@ pub fn run(session: &Session<'_>, args: &cli::SbomArgs) -> Result<(), Failure> {
             sbom.packages
         );
     }
-    match &args.output {
-        None => output::json_text(&sbom.text),
-        Some(path) => {
-            fs::write_atomically(path, sbom.text.as_bytes())?;
-            output::print(&summary(&path.display().to_string(), &sbom))
-        }
+    match (&args.output, target.write(&sbom.text)?) {
+        (Some(path), WrittenText::There) => output::print(&summary(&path.display().to_string(), &sbom)),
+        _ => output::json_text(&sbom.text),
     }
 }
 

@@ -10,8 +10,10 @@ use super::results::Results;
 use super::tested::{Json, Outcome, verdict};
 use crate::cli;
 use crate::guest::{TestReport, junit};
-use crate::ops::{self, FailedMachines, GoneFiles, OpsError, RecipeOptions, RecipeTest, Session, TestRequest};
-use crate::world::fs;
+use crate::ops::{
+    self, ExistingFile, FailedMachines, GoneFiles, OpsError, RecipeOptions, RecipeTest, Session, TestRequest,
+    TextTarget, WrittenText,
+};
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
@@ -43,7 +45,10 @@ fn report(args: &cli::TestArgs, mut results: Vec<(String, Outcome)>, interrupted
     }
     if let Some(path) = &args.junit {
         let suites: Vec<_> = results.iter().map(|(name, outcome)| (name.as_str(), outcome.report())).collect();
-        fs::write_atomically(path, junit::documents(&suites).as_bytes())?;
+        let document = junit::documents(&suites);
+        if TextTarget::open(path, ExistingFile::Replace)?.write(&document)? == WrittenText::Handed {
+            output::print(&document)?;
+        }
     }
     if args.json {
         let named: BTreeMap<&String, Json> = results.iter().map(|(name, outcome)| (name, outcome.json())).collect();

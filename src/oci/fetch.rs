@@ -12,6 +12,10 @@ use crate::base::Digest;
 use crate::world::download::{Length, Nobody, Refusal, Sink};
 use crate::world::{HttpMethod, HttpRequest, Stated};
 
+/// The types that docker gives to manifests and lists of them.
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
 impl Registry<'_> {
     /// A manifest, compared with the digest that it is asked by.
     pub fn manifest(&self, which: &Which) -> Result<(Descriptor, Vec<u8>), OciError> {
@@ -27,8 +31,22 @@ impl Registry<'_> {
         name: &str,
         expected: Option<OciDigest>,
     ) -> Result<Option<(Descriptor, Vec<u8>)>, OciError> {
+        let text = self.accepted(name, (expected, format!("{MANIFEST_TYPE}, {INDEX_TYPE}")))?;
+        Ok(text.map(|text| (Descriptor::of(MANIFEST_TYPE, &text), text)))
+    }
+
+    /// What a tag stands for, of whatever type: registries deny that there is one of a type that nobody accepts.
+    pub fn tagged(&self, tag: &str) -> Result<Option<Vec<u8>>, OciError> {
+        self.accepted(tag, (None, format!("{MANIFEST_TYPE}, {INDEX_TYPE}, {DOCKER_MANIFEST}, {DOCKER_INDEX}, */*")))
+    }
+
+    fn accepted(
+        &self,
+        name: &str,
+        (expected, types): (Option<OciDigest>, String),
+    ) -> Result<Option<Vec<u8>>, OciError> {
         let url = self.url(&format!("manifests/{name}"));
-        let accept = vec![("accept", format!("{MANIFEST_TYPE}, {INDEX_TYPE}"))];
+        let accept = vec![("accept", types)];
         let answer = self.read(Ask { headers: accept, limit: MANIFEST_LIMIT, ..Ask::new(HttpMethod::Get, &url) })?;
         if answer.status == 404 {
             return Ok(None);
@@ -42,7 +60,7 @@ impl Registry<'_> {
                 return Err(OciError::Wrong { what: url, expected, expected_size: size, found, found_size: size });
             }
         }
-        Ok(Some((Descriptor::of(MANIFEST_TYPE, &answer.body), answer.body)))
+        Ok(Some(answer.body))
     }
 
     /// A small blob.

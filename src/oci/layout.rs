@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::manifest::{Descriptor, ImageIndex, MANIFEST_LIMIT, REF_NAME};
+use super::manifest::{Descriptor, ImageIndex, MANIFEST_LIMIT, MANIFEST_TYPE, REF_NAME};
 use super::pieces::{Upload, pieces};
 use super::{LayoutReference, OciDigest, OciError};
 use crate::base::Hasher;
@@ -26,6 +26,10 @@ const ALGORITHM: &str = "sha256";
 const MODE: u32 = 0o644;
 /// More names are not left by pushes that were killed.
 const MAX_LEFT: usize = 64;
+
+fn missing(reference: &LayoutReference) -> OciError {
+    OciError::NoArtifact(super::Reference::Layout(reference.clone()).to_string())
+}
 
 /// An image layout.
 pub struct Layout {
@@ -69,22 +73,48 @@ impl Layout {
         ImageIndex::read(&self.directory.join(INDEX).display().to_string(), &self.small(&dir, INDEX)?)
     }
 
-    /// The manifest of a tag, or the only one that is no statement about another.
+    /// The manifest of a digest or a tag, or the only one that is no statement about another.
     pub fn manifest(&self, reference: &LayoutReference) -> Result<(Descriptor, Vec<u8>), OciError> {
         let index = self.index()?;
+        if let Some(digest) = reference.which.digest {
+            return self.by_digest(&index, digest)?.ok_or_else(|| missing(reference));
+        }
         let name = |descriptor: &Descriptor| descriptor.annotations.get(REF_NAME).cloned();
         let all: Vec<&Descriptor> = index.manifests.iter().collect();
         let tagged: Vec<&Descriptor> = all.iter().copied().filter(|one| name(one).is_some()).collect();
-        let is_asked = |one: &&Descriptor| name(one).as_deref() == Some(reference.tag());
+        let is_asked = |one: &&Descriptor| name(one).as_deref() == Some(reference.which.tag());
         let asked: Vec<&Descriptor> = tagged.iter().copied().filter(is_asked).collect();
         let found = match (asked.as_slice(), tagged.as_slice(), all.as_slice()) {
             ([one], _, _) => Descriptor::clone(one),
-            ([], [one], _) | ([], [], [one]) if reference.tag.is_none() => Descriptor::clone(one),
-            ([], _, _) => return Err(OciError::NoArtifact(super::Reference::Layout(reference.clone()).to_string())),
-            _ => return Err(self.invalid(INDEX, format!("it has tag `{}` more than once", reference.tag()))),
+            ([], [one], _) | ([], [], [one]) if reference.which.tag.is_none() => Descriptor::clone(one),
+            ([], _, _) => return Err(missing(reference)),
+            _ => return Err(self.invalid(INDEX, format!("it has tag `{}` more than once", reference.which.tag()))),
         };
         let text = self.read(&found, MANIFEST_LIMIT)?;
         Ok((found, text))
+    }
+
+    /// The manifest with a digest, whether the index lists it or not: a tag that has moved leaves the blobs of what it stood for, and
+    /// the digest proves them, as it does in a registry.
+    fn by_digest(&self, index: &ImageIndex, digest: OciDigest) -> Result<Option<(Descriptor, Vec<u8>)>, OciError> {
+        let listed = index.manifests.iter().find(|one| one.digest == digest).cloned();
+        let found = match listed {
+            Some(found) => found,
+            None => match self.blobs()?.plain(&digest.0.hex()) {
+                Ok(plain) => Descriptor::new(MANIFEST_TYPE, digest.0, plain.size),
+                Err(Odd::Missing) => return Ok(None),
+                Err(odd) => return Err(self.invalid(&format!("{BLOBS}/{ALGORITHM}/{}", digest.0.hex()), odd)),
+            },
+        };
+        let text = self.read(&found, MANIFEST_LIMIT)?;
+        Ok(Some((found, text)))
+    }
+
+    /// What a tag stands for, if it stands for anything, as it is; also of a layout that there is none of yet.
+    pub fn tagged(&self, tag: &str) -> Result<Option<Vec<u8>>, OciError> {
+        let (_, index) = self.open()?;
+        let has_tag = |one: &&Descriptor| one.annotations.get(REF_NAME).is_some_and(|known| known == tag);
+        index.manifests.iter().find(has_tag).map(|found| self.read(found, MANIFEST_LIMIT)).transpose()
     }
 
     /// A small blob.

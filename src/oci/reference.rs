@@ -1,4 +1,5 @@
-//! What artifacts are called: `registry.example/team/small:v1@sha256:...`, or `oci:DIR:TAG` for an image layout.
+//! What artifacts are called: `registry.example/team/small:v1@sha256:...`, or `oci:DIR:TAG` and `oci:DIR@sha256:...` for an image
+//! layout.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -33,8 +34,8 @@ pub struct RegistryReference {
     pub which: Which,
 }
 
-/// Which manifest of a repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which manifest of a repository or an image layout: the one with the digest, if there is one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Which {
     pub tag: Option<String>,
     pub digest: Option<OciDigest>,
@@ -44,7 +45,7 @@ pub struct Which {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayoutReference {
     pub directory: PathBuf,
-    pub tag: Option<String>,
+    pub which: Which,
 }
 
 impl Reference {
@@ -78,12 +79,25 @@ impl Which {
     pub fn tag(&self) -> &str {
         self.tag.as_deref().unwrap_or(LATEST)
     }
+    /// By its tag.
+    pub fn tagged(tag: &str) -> Which {
+        Which { tag: Some(tag.to_owned()), digest: None }
+    }
+
+    /// `:TAG@sha256:DIGEST`, as far as they are stated.
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tag.iter().try_for_each(|tag| write!(f, ":{tag}"))?;
+        self.digest.iter().try_for_each(|digest| write!(f, "@{digest}"))
+    }
 }
 
-impl LayoutReference {
-    /// The tag, where a tag is needed.
-    pub fn tag(&self) -> &str {
-        self.tag.as_deref().unwrap_or(LATEST)
+impl Reference {
+    /// Which of the manifests there.
+    pub fn which(&self) -> &Which {
+        match self {
+            Reference::Registry(reference) => &reference.which,
+            Reference::Layout(reference) => &reference.which,
+        }
     }
 }
 
@@ -91,9 +105,9 @@ impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reference::Registry(reference) => write!(f, "{reference}"),
-            Reference::Layout(LayoutReference { directory, tag }) => {
+            Reference::Layout(LayoutReference { directory, which }) => {
                 write!(f, "{LAYOUT}{}", directory.display())?;
-                tag.iter().try_for_each(|tag| write!(f, ":{tag}"))
+                which.write(f)
             }
         }
     }
@@ -105,26 +119,33 @@ impl fmt::Display for RegistryReference {
         write!(f, "{host}/{name}")?;
         match (&which.tag, &which.digest) {
             (None, None) => write!(f, ":{LATEST}"),
-            (tag, digest) => {
-                tag.iter().try_for_each(|tag| write!(f, ":{tag}"))?;
-                digest.iter().try_for_each(|digest| write!(f, "@{digest}"))
-            }
+            _ => which.write(f),
         }
     }
 }
 
+/// What a digest is not.
+const NO_DIGEST: &str = "its digest is not `sha256:` and 64 digits";
+
 fn layout(rest: &str) -> Result<LayoutReference, &'static str> {
+    // Directories may have an `@` in their names, so only what begins as a digest is one.
+    let is_digest = |text: &str| (text.starts_with("sha256:") || text.starts_with("sha512:")) && !text.contains('/');
+    let (rest, digest) = match rest.rsplit_once('@').filter(|(_, digest)| is_digest(digest)) {
+        Some((rest, digest)) => (rest, Some(digest.parse().map_err(|_| NO_DIGEST)?)),
+        None => (rest, None),
+    };
     let (directory, tag) = match rest.rsplit_once(':') {
         Some((directory, tag)) if !tag.contains('/') => (directory, Some(tag)),
         _ => (rest, None),
     };
     if directory.is_empty() {
-        return Err("it names no directory: write oci:DIR or oci:DIR:TAG");
+        return Err("it names no directory: write oci:DIR, oci:DIR:TAG or oci:DIR@sha256:DIGEST");
     }
     if tag.is_some_and(|tag| !is_tag(tag)) {
         return Err("its tag is not valid");
     }
-    Ok(LayoutReference { directory: directory.into(), tag: tag.map(str::to_owned) })
+    let which = Which { tag: tag.map(str::to_owned), digest };
+    Ok(LayoutReference { directory: directory.into(), which })
 }
 
 fn registry(text: &str) -> Result<RegistryReference, &'static str> {
@@ -132,7 +153,7 @@ fn registry(text: &str) -> Result<RegistryReference, &'static str> {
         return Err("write it without a scheme: registry.example/NAME:TAG");
     }
     let (rest, digest) = match text.split_once('@') {
-        Some((rest, digest)) => (rest, Some(digest.parse().map_err(|_| "its digest is not `sha256:` and 64 digits")?)),
+        Some((rest, digest)) => (rest, Some(digest.parse().map_err(|_| NO_DIGEST)?)),
         None => (text, None),
     };
     let (host, rest) = rest.split_once('/').ok_or("it names no registry: write registry.example/NAME:TAG")?;
@@ -204,6 +225,10 @@ mod tests {
             format!("registry.example/a:v1@{digest}"),
             "oci:out/layout:v1".to_owned(),
             "oci:/tmp/with:colon/layout".to_owned(),
+            "oci:me@host:v1".to_owned(),
+            "oci:a@sha256:b/layout".to_owned(),
+            format!("oci:out/layout@{digest}"),
+            format!("oci:out/layout:v1@{digest}"),
         ] {
             assert_eq!(Reference::parse(&text).unwrap().to_string(), text);
             assert!(Reference::is_meant(&text), "{text}");
@@ -233,6 +258,10 @@ mod tests {
             "registry.example/a#b",
             "oci:",
             "oci::tag",
+            "oci:out@sha256:00",
+            "oci:out:@sha256:00",
+            &format!("oci:out@sha512:{}", "a".repeat(128)),
+            &format!("oci:@sha256:{}", "a".repeat(64)),
             "-o.example/a",
             ".example/a",
             "[::1/a",

@@ -53,7 +53,7 @@ pub fn run(
 
 /// The QEMU of a directory that kiln built, which this store has.
 fn of_directory(session: &Session<'_>, directory: &Path, request: &EmulatorRequest) -> Result<Found, OpsError> {
-    let launches = launch::of_directory(session, directory)?;
+    let launches = launch::of_directory(session, directory, None)?;
     let launch = launch::chosen(&launches, request.machine.as_deref())?;
     let version = launch.description.qemu.clone();
     Ok(Found { emulator: request.emulator(&launch.machine, (launch.tree.clone(), launch.program.clone())), version })

@@ -12,6 +12,7 @@ use super::event::{Guests, OpsEvent};
 use super::load::{self, Loaded, Ready};
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
+use super::sign::RequiredSignature;
 use super::ssh_keys::{self, KeyChoice};
 use super::{artifacts, machines, project, qemu_tree};
 use crate::base::ByteSize;
@@ -52,20 +53,35 @@ pub fn of_recipe(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Resul
     Ok(launches)
 }
 
-/// The machines of a recipe, which is built first, or of a directory that kiln built.
-pub fn named(session: &Session<'_>, recipe: &RecipeOptions, options: &BuildOptions) -> Result<Launches, OpsError> {
+/// The machines of a recipe, which is built first, or of a directory that kiln built, perhaps one that must be signed.
+pub fn named(
+    session: &Session<'_>,
+    recipe: &RecipeOptions,
+    options: &BuildOptions,
+    signature: Option<&RequiredSignature>,
+) -> Result<Launches, OpsError> {
     if recipe.path.is_dir() {
         options.without_build(&recipe.path)?;
-        return of_directory(session, recipe.directory()?);
+        return of_directory(session, recipe.directory()?, signature);
     }
+    unsigned(recipe, signature)?;
     let ready = load::ready(session, recipe)?;
     of_recipe(&ready, options, &project::result_path(&recipe.path))
 }
 
+/// A recipe is built here, whoever has signed builds of it.
+fn unsigned(recipe: &RecipeOptions, signature: Option<&RequiredSignature>) -> Result<(), UsageError> {
+    signature.map_or(Ok(()), |_| Err(UsageError::SignedRecipe(recipe.path.clone())))
+}
+
 /// The machines of a directory that may come from anybody.
-pub fn of_directory(session: &Session<'_>, directory: &Path) -> Result<Launches, OpsError> {
+pub fn of_directory(
+    session: &Session<'_>,
+    directory: &Path,
+    signature: Option<&RequiredSignature>,
+) -> Result<Launches, OpsError> {
     let store = load::open_store(session.world)?;
-    let (manifest, machines) = believed(session, &store, directory)?;
+    let (manifest, machines) = believed(session, &store, directory, signature)?;
     if machines.is_empty() {
         return Err(UsageError::without_machines(directory, manifest.images.keys(), manifest.kernels.keys()).into());
     }
@@ -86,10 +102,14 @@ pub struct Described {
 }
 
 /// The machines of a recipe as they would be built, or of a directory as it was.
-pub fn described(session: &Session<'_>, recipe: &RecipeOptions) -> Result<BTreeMap<String, Described>, OpsError> {
+pub fn described(
+    session: &Session<'_>,
+    recipe: &RecipeOptions,
+    signature: Option<&RequiredSignature>,
+) -> Result<BTreeMap<String, Described>, OpsError> {
     if recipe.path.is_dir() {
         let store = load::open_store(session.world)?;
-        let (manifest, machines) = believed(session, &store, recipe.directory()?)?;
+        let (manifest, machines) = believed(session, &store, recipe.directory()?, signature)?;
         if machines.is_empty() {
             return Err(
                 UsageError::without_machines(&recipe.path, manifest.images.keys(), manifest.kernels.keys()).into()
@@ -102,6 +122,7 @@ pub fn described(session: &Session<'_>, recipe: &RecipeOptions) -> Result<BTreeM
         };
         return Ok(machines.into_iter().map(one).collect());
     }
+    unsigned(recipe, signature)?;
     let loaded = load::recipe(session, recipe)?;
     load::any_machine(&loaded)?;
     let lock = load::lock_of(&loaded)?;
@@ -113,17 +134,22 @@ pub fn described(session: &Session<'_>, recipe: &RecipeOptions) -> Result<BTreeM
     loaded.recipe.machines.values().map(one).collect()
 }
 
-/// A directory that is a build, whole and unchanged.
+/// A directory that is a build, whole and unchanged, and that has the signature which it must have: of the very manifest that
+/// its files were compared with.
 fn believed(
     session: &Session<'_>,
     store: &Store,
     directory: &Path,
+    signature: Option<&RequiredSignature>,
 ) -> Result<(Manifest, BTreeMap<String, CheckedMachine>), OpsError> {
     let reading = |name: &str, bytes: u64| session.on(OpsEvent::Reading { name, bytes });
     let options = check::CheckOptions { remembered: Some(store), told: &reading };
-    let Checked { manifest, machines, differences, .. } = check::check(directory, &options)?;
+    let Checked { manifest, machines, differences, files, .. } = check::check(directory, &options)?;
     match manifest {
-        Some(manifest) if differences.is_empty() => Ok((manifest, machines)),
+        Some(manifest) if differences.is_empty() => {
+            signature.map_or(Ok(()), |required| required.check(session, directory, (&manifest, files)))?;
+            Ok((manifest, machines))
+        }
         _ => Err(MismatchError::Directory { directory: directory.to_owned(), differences }.into()),
     }
 }

@@ -7,6 +7,7 @@ use super::error::{LockError, OpsError, UsageError};
 use super::options::RecipeOptions;
 use super::session::Session;
 use super::{below, local, machines, own, project};
+use crate::deliver::manifest;
 use crate::exec::sandbox;
 use crate::lock::{self, Lock};
 use crate::machine::rules;
@@ -42,6 +43,9 @@ pub fn any_machine(loaded: &Loaded<'_>) -> Result<(), UsageError> {
 /// Reads and checks a recipe.
 pub fn recipe<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Loaded<'a>, OpsError> {
     let path = session.world.canonical(&options.path).map_err(|error| unusable(&options.path, error))?;
+    if path.is_dir() && session.world.exists(&path.join(manifest::FILE)) {
+        return Err(UsageError::NeedsRecipe(options.path.clone()).into());
+    }
     if path.is_dir() {
         return Err(UsageError::Directory(options.path.clone()).into());
     }

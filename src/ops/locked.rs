@@ -4,14 +4,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::bundle;
-use super::error::{EmulatorProblem, OpsError, SbomError};
-use super::load;
+use super::error::{EmulatorProblem, ExportError, LockError, OpsError, SbomError, UsageError};
+use super::options::RecipeOptions;
+use super::session::Session;
+use super::{bundle, load, project};
 use crate::deliver::manifest::{self, Manifest};
 use crate::deliver::plain::is_plain;
 use crate::lock::{self, Lock};
 use crate::recipe::local::LocalReader;
-use crate::world::World;
+use crate::world::dir::Dir;
+use crate::world::plain::Odd;
+use crate::world::{World, fs};
 
 /// The lock that a directory was built from, where it usually is. Its digest decides: any other file there is passed over.
 pub(super) fn beside(world: &dyn World, directory: &Path, manifest: &Manifest) -> Option<Lock> {
@@ -21,6 +24,51 @@ pub(super) fn beside(world: &dyn World, directory: &Path, manifest: &Manifest) -
     let places = std::iter::once(pulled).chain(project.into_iter().flatten());
     let locks = places.filter_map(|path| load::read_lock(world, &path).ok().flatten());
     locks.into_iter().find(|lock| belongs(lock, manifest).is_ok())
+}
+
+/// The lock of a result directory that may come from anybody. Its files are not looked at: its manifest says which lock it is.
+pub(super) fn of_directory(world: &dyn World, directory: &Path) -> Result<Lock, OpsError> {
+    let no_result = |odd: Odd| match odd {
+        Odd::Missing => OpsError::from(UsageError::NoResult(directory.to_owned())),
+        odd => ExportError::File { path: directory.join(manifest::FILE), odd }.into(),
+    };
+    let plain = Dir::open_named(directory)?.plain(manifest::FILE).map_err(no_result)?;
+    let text = fs::context("read", &directory.join(manifest::FILE), plain.read(manifest::LIMIT))?;
+    let invalid = |error| OpsError::parse(directory.join(manifest::FILE).display().to_string(), error);
+    let manifest = Manifest::read(&text).map_err(invalid)?;
+    beside(world, directory, &manifest).ok_or_else(|| UsageError::NoLockOfResult(directory.to_owned()).into())
+}
+
+/// The lock that is named, or the one that is where locks usually are and is that of the build.
+pub(super) fn named_or_usual(
+    session: &Session<'_>,
+    options: &RecipeOptions,
+    manifest: &Manifest,
+) -> Result<(PathBuf, Lock), OpsError> {
+    let directory = || options.path.clone();
+    if let Some(path) = &options.lock {
+        let lock = load::read_lock(session.world, path)?.ok_or_else(|| LockError::Missing(path.clone()))?;
+        let other = |problem| SbomError::OtherLock { lock: path.clone(), directory: directory(), problem };
+        belongs(&lock, manifest).map_err(other)?;
+        return Ok((path.clone(), lock));
+    }
+    let name = format!("{}.lock", manifest.recipe);
+    let usual = [Path::new("lockfiles").join(&name), PathBuf::from(&name)];
+    let usual = usual.into_iter().filter(|_| is_plain(&manifest.recipe));
+    let places = usual.chain([options.path.join(manifest::LOCK_FILE)]);
+    let mut found = places.filter_map(|path| {
+        let lock = load::read_lock(session.world, &path).ok().flatten()?;
+        belongs(&lock, manifest).is_ok().then_some((path, lock))
+    });
+    found.next().ok_or_else(|| SbomError::NoLock(directory()).into())
+}
+
+/// The recipe beside a lock, or where recipes usually are; a directory that was pulled has none.
+pub(super) fn recipe(lock: &Path, manifest: &Manifest) -> Option<PathBuf> {
+    let name = format!("{}.kiln", manifest.recipe);
+    let usual = [Path::new("recipes").join(&name), PathBuf::from(name)];
+    let usual = usual.into_iter().filter(|_| is_plain(&manifest.recipe));
+    std::iter::once(project::recipe_path(lock)).chain(usual).find(|path| path.is_file())
 }
 
 /// The lock at a path, if there is one.

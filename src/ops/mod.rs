@@ -62,6 +62,7 @@ pub mod sign;
 pub mod ssh_keys;
 mod status;
 mod steps;
+mod target;
 mod test;
 mod variation;
 mod verify;
@@ -78,6 +79,7 @@ pub use options::{BuildOptions, CacheOptions, CacheUse, Incremental, LeakPolicy,
 pub use rebuild::{inputs, rebuild};
 pub use session::Session;
 pub use status::status;
+pub use target::{ExistingFile, FileTarget, TextTarget, WrittenText};
 pub use test::{
     AfterRecipe, FailedMachines, GoneFiles, RecipeTest, TestRequest, default_recipes, log_directories, test_all,
 };

@@ -7,11 +7,14 @@ use serde::Serialize;
 
 use super::error::{LockError, OpsError};
 use super::session::Session;
-use super::{load, project};
+use super::{load, locked, project};
 use crate::lock::{Lock, LockedPackage};
 
-/// The lock at a path, or that of the recipe at the path.
+/// The lock at a path, or that of the recipe or the result directory at the path.
 pub fn lock(session: &Session<'_>, path: &Path) -> Result<Lock, OpsError> {
+    if path.is_dir() {
+        return locked::of_directory(session.world, path);
+    }
     let path = match path.extension().is_some_and(|extension| extension == "lock") {
         true => path.to_owned(),
         false => project::lock_path(&session.world.canonical(path)?),

@@ -71,7 +71,7 @@ fn elsewhere(lab: &Lab, store: &str) -> Command {
 
 /// A bundle of a locked lab.
 fn bundle(lab: &Lab, words: &[&str]) -> PathBuf {
-    succeed(lab.kiln().args(["bundle", "-o", "b.tar"]).args(words));
+    succeed(lab.kiln().args(["bundle", "--force", "-o", "b.tar"]).args(words));
     lab.directory.join("b.tar")
 }
 

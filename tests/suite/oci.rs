@@ -7,6 +7,7 @@ mod logins;
 mod referrers;
 pub(super) mod server;
 mod signatures;
+mod tags;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -400,6 +401,11 @@ fn a_recipe_is_pushed_with_its_lock_and_its_qemu_and_runs_at_the_other_end() {
     let digest = format!("sha256:{}", Digest::of(&registry.state.lock().unwrap().manifests["v1"].1));
     assert!(pulled.contains(&format!("digest {digest}\n")) && pulled.contains("next: kiln run again"), "{pulled}");
     assert!(succeeded(there(&["run", "--offline", "again"])).contains("QEMU-STARTED"));
+    // The machine of a page about a directory is that of its launch.json, since the recipe is not there.
+    let page = succeeded(there(&["report", "result/small", "-o", "-"]));
+    assert!(page.contains("Report on small") && page.contains("<svg") && page.contains("launch.json"), "{page}");
+    let of_lock = succeeded(here(&["size", "lockfiles/small.lock"]));
+    assert_eq!(succeeded(there(&["size", "result/small"])), of_lock);
     hostile::forged_builds(&registry, &reference, &there);
     // Nobody knows which QEMU a directory without its lock has.
     std::fs::remove_file(ground.path("there/result/small/kiln.lock")).unwrap();

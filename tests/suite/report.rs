@@ -145,11 +145,14 @@ fn hostile_names_are_text() {
 }
 
 #[test]
-fn a_page_replaces_a_link_and_is_asked_for_with_a_file() {
+fn a_page_that_is_forced_replaces_a_link_and_is_asked_for_with_a_file() {
     let lab = Lab::new("report-link");
     std::fs::write(lab.directory.join("precious"), "precious").unwrap();
     std::os::unix::fs::symlink("precious", lab.directory.join("report.html")).unwrap();
-    let made = lab.kiln().args(["report", "tiny.kiln", "-o", "report.html"]).output().unwrap();
+    let ask =
+        |words: &[&str]| lab.kiln().args(["report", "tiny.kiln", "-o", "report.html"]).args(words).output().unwrap();
+    refused(&ask(&[]), 2, &["report.html exists already", "--force"]);
+    let made = ask(&["--force"]);
     assert!(made.status.success() && text(&made) == "wrote report.html\n", "{}", text(&made));
     assert_eq!(std::fs::read_to_string(lab.directory.join("precious")).unwrap(), "precious");
     assert!(std::fs::read_to_string(lab.directory.join("report.html")).unwrap().contains("no signature was checked"));
@@ -190,7 +193,7 @@ fn a_page_has_no_password_and_no_token_of_an_address() {
         }
         lock.recipe.digest = kiln::lock::recipe_digest(&lock.recipe.files, &lock.recipe.params);
         std::fs::write(&path, kiln::lock::write(&lock)).unwrap();
-        let made = lab.kiln().args(["report", "tiny.kiln", "-o", "report.html"]).output().unwrap();
+        let made = lab.kiln().args(["report", "tiny.kiln", "--force", "-o", "report.html"]).output().unwrap();
         assert!(made.status.success(), "{}", text(&made));
         let page = std::fs::read_to_string(lab.directory.join("report.html")).unwrap();
         assert!(page.contains(&shown) && !page.contains("swordfish"), "{page}");

@@ -51,7 +51,7 @@ fn a_page_fits_is_legible_and_can_be_used_without_a_mouse() {
     for recipe in [QUICK, "recipes/cxl-expander.kiln"] {
         let mut report = kiln(&built.store);
         report
-            .args(["report", recipe, "-o"])
+            .args(["report", recipe, "--force", "-o"])
             .arg(root.join("tmp/report.html"))
             .env("XDG_STATE_HOME", scratch.path("state"));
         if recipe == QUICK {

@@ -244,7 +244,7 @@ fn a_document_has_the_same_bytes_wherever_it_is_made_and_no_byte_that_a_terminal
         };
         let first = made("store", &[]);
         assert_eq!(first, made("other", &[]), "{format}: another store, filled by now");
-        let said = made("other", &["-o", "bill.json", "--offline"]);
+        let said = made("other", &["-o", "bill.json", "--force", "--offline"]);
         assert_eq!(first, std::fs::read_to_string(lab.directory.join("bill.json")).unwrap());
         assert!(said.starts_with("wrote bill.json: 9 packages, 3 with a licence"), "{said}");
         assert!(first.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{format}");
@@ -272,7 +272,7 @@ fn what_the_store_lacks_is_said_to_be_unknown_and_a_link_is_not_written_through(
 }
 
 fn sbom_to(lab: &Lab, file: &str) {
-    let output = lab.kiln().args(["sbom", "tiny.kiln", "--format", "spdx", "-o", file]).output().unwrap();
+    let output = lab.kiln().args(["sbom", "tiny.kiln", "--format", "spdx", "--force", "-o", file]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
 }
 

@@ -15,6 +15,7 @@ use crate::ops::error::{AttestError, OpsError};
 use crate::ops::options::{BuildOptions, CacheOptions, CacheUse, Incremental, RecipeOptions};
 use crate::ops::session::Session;
 use crate::ops::sign::{Key, SigningKey, unchanged};
+use crate::ops::target::{ExistingFile, TextTarget, WrittenText};
 use crate::ops::{build, load, local, locked, project, witness};
 use crate::recipe::local::LocalReader;
 use crate::world::{OutputDirectory, WorldError};
@@ -34,6 +35,8 @@ pub struct AttestRequest {
     pub days: Option<u32>,
     /// Where the envelope is written to, if not beside the build.
     pub output: Option<PathBuf>,
+    /// What happens to a file that is there.
+    pub existing: ExistingFile,
 }
 
 /// What was attested.
@@ -52,8 +55,11 @@ pub struct Attested {
     /// From when on it no longer counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
-    /// Where the attestation is.
-    pub file: PathBuf,
+    /// Where the attestation is, unless the caller writes it to standard output.
+    pub file: Option<PathBuf>,
+    /// That attestation.
+    #[serde(skip)]
+    pub handed: Option<String>,
 }
 
 /// A build whose every step this store has carried out.
@@ -66,6 +72,7 @@ struct OwnBuild {
 /// Attests.
 pub fn attest(session: &Session<'_>, request: &AttestRequest) -> Result<Attested, OpsError> {
     let key = SigningKey::open(session.world, &request.key)?;
+    let target = request.output.as_deref().map(|path| TextTarget::open(path, request.existing)).transpose()?;
     let own = match request.recipe.path.is_dir() {
         true => of_directory(session, request)?,
         false => of_recipe(session, request)?,
@@ -80,16 +87,15 @@ pub fn attest(session: &Session<'_>, request: &AttestRequest) -> Result<Attested
     let signature = key.sign_bytes(&dsse::signed_bytes(PAYLOAD_TYPE, &payload))?.to_vec();
     let signatures = vec![EnvelopeSignature { key_id: public.ssh_fingerprint(), signature }];
     let envelope = Envelope { payload_type: PAYLOAD_TYPE.to_owned(), payload, signatures };
-    let file = match &request.output {
-        Some(file) => {
-            let (home, name) = OutputDirectory::holding(file)?;
-            home.write(name, envelope.write().as_bytes(), 0o644)?;
-            file.clone()
-        }
-        None => add(directory, manifest, (&envelope, &public))?,
+    let (file, handed) = match &target {
+        Some(target) => match target.write(&envelope.write())? {
+            WrittenText::There => (request.output.clone(), None),
+            WrittenText::Handed => (None, Some(envelope.write())),
+        },
+        None => (Some(add(directory, manifest, (&envelope, &public))?), None),
     };
     let (recipe, lock, artifacts) = (manifest.recipe.clone(), manifest.lock, manifest.artifacts.len());
-    Ok(Attested { recipe, lock, artifacts, key: public.ssh_fingerprint(), builder, expires, file })
+    Ok(Attested { recipe, lock, artifacts, key: public.ssh_fingerprint(), builder, expires, file, handed })
 }
 
 /// Builds with the results of this store's own steps alone: what was taken from a cache before is built again.

@@ -21,11 +21,12 @@ use crate::ops::error::{BundleError, OpsError};
 use crate::ops::load::{self, Ready};
 use crate::ops::options::{BuildOptions, RecipeOptions};
 use crate::ops::session::Session;
+use crate::ops::target::{ExistingFile, FileTarget};
 use crate::ops::{artifacts, build, local, project, realize};
 use crate::plan::Plan;
 use crate::recipe::{self, Recipe};
 use crate::store::Store;
-use crate::world::{OutputDirectory, World, WorldError, fs};
+use crate::world::{World, WorldError, fs};
 
 /// What is to be bundled.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +41,8 @@ pub struct BundleRequest {
     pub since: Option<PathBuf>,
     /// Where it goes.
     pub file: PathBuf,
+    /// What happens to a file that is there.
+    pub existing: ExistingFile,
 }
 
 /// What came of it.
@@ -57,6 +60,8 @@ pub struct Bundled {
 
 /// Writes a bundle.
 pub fn bundle(session: &Session<'_>, request: &BundleRequest) -> Result<Bundled, OpsError> {
+    // Nobody builds for hours to be told of this.
+    let target = FileTarget::open(&request.file, request.existing, "a bundle")?;
     let recipe = named(session.world, &request.recipe)?;
     let known = request.since.as_deref().map(since::held).transpose()?.unwrap_or_default();
     let ready = load::ready(session, &recipe)?;
@@ -72,7 +77,7 @@ pub fn bundle(session: &Session<'_>, request: &BundleRequest) -> Result<Bundled,
     let _running = Interruptible::start(RunningWork::Files);
     let scratch = ready.store.scratch("bundle")?;
     let left_out = |digest: &Digest| known.contains_key(digest);
-    let wanted = Wanted { request, recipe: &recipe, scratch: &scratch, left_out: &left_out };
+    let wanted = Wanted { request, target: &target, recipe: &recipe, scratch: &scratch, left_out: &left_out };
     let written = write(&ready, &packed, &wanted);
     // What is left is swept with the store's other scratch directories, should this fail.
     let _ = fs::remove_tree(&scratch);
@@ -148,6 +153,7 @@ fn fetched(ready: &Ready<'_>, plan: &Plan, options: &BuildOptions) -> Result<BTr
 
 struct Wanted<'a> {
     request: &'a BundleRequest,
+    target: &'a FileTarget,
     recipe: &'a RecipeOptions,
     scratch: &'a Path,
     left_out: &'a dyn Fn(&Digest) -> bool,
@@ -161,8 +167,7 @@ fn write(ready: &Ready<'_>, packed: &Packed, wanted: &Wanted<'_>) -> Result<Bund
     let index = Index::new(key, set, Digest::of(packed.lock.as_bytes()), wanted.request.contents);
     let closure = closure(recipe, wanted.scratch)?;
 
-    let (home, name) = OutputDirectory::holding(&wanted.request.file)?;
-    let file = home.begin()?;
+    let file = wanted.target.begin()?;
     let mut out = Archive {
         writer: TarWriter::new(BufWriter::with_capacity(1 << 20, Hasher::new(&file.file))),
         path: wanted.request.file.clone(),
@@ -181,7 +186,7 @@ fn write(ready: &Ready<'_>, packed: &Packed, wanted: &Wanted<'_>) -> Result<Bund
     }
     let (sha256, bytes) = out.finish()?;
     // Whatever the umask: a recipe may bring private files along, and artifacts may have them in them.
-    file.finish(name, 0o600)?;
+    wanted.target.finish(file, 0o600)?;
     Ok(Bundled { files: files.len(), left_out: left_out.len(), bytes, sha256 })
 }
 

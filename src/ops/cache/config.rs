@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::repository::RegistryPlace;
-use crate::oci::{OciError, Reference};
+use crate::oci::{OciError, Reference, Which};
 use crate::ops::error::{CacheError, OpsError};
 use crate::ops::sign::config_file;
 use crate::world::World;
@@ -163,7 +163,7 @@ fn parse(world: &dyn World, (origin, word): (&str, &str), relative: Relative) ->
 /// A repository as a whole: what is in it is found by tags of kiln's own.
 fn repository(name: &str, plain_http: bool) -> Result<RegistryPlace, &'static str> {
     match Reference::parse(name) {
-        Ok(Reference::Registry(reference)) if reference.which.tag.is_none() && reference.which.digest.is_none() => {
+        Ok(Reference::Registry(reference)) if reference.which == Which::default() => {
             Ok(RegistryPlace::new(reference, plain_http))
         }
         Ok(Reference::Registry(_)) => Err("a cache is a whole repository, without a tag or digest"),
@@ -175,8 +175,8 @@ fn repository(name: &str, plain_http: bool) -> Result<RegistryPlace, &'static st
 /// A layout as a whole, in the same way.
 fn layout(world: &dyn World, name: &str, relative: Relative) -> Result<PlaceKind, &'static str> {
     let path = match Reference::parse(name) {
-        Ok(Reference::Layout(reference)) if reference.tag.is_none() => reference.directory,
-        Ok(_) => return Err("a cache is a whole image layout, without a tag"),
+        Ok(Reference::Layout(reference)) if reference.which == Which::default() => reference.directory,
+        Ok(_) => return Err("a cache is a whole image layout, without a tag or digest"),
         Err(OciError::Reference { problem, .. }) => return Err(problem),
         Err(_) => return Err("expected oci:DIR"),
     };

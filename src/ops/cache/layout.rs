@@ -7,7 +7,7 @@ use std::path::Path;
 use super::config::Privacy;
 use super::pour::{Part, ReadProblem, Reader, Take, too_long};
 use super::registry::{held, layer_of, tag};
-use crate::oci::{Layout, LayoutReference, OciError};
+use crate::oci::{Layout, LayoutReference, OciError, Which};
 
 /// Modes of the files of a layout: those that everybody may read, and those of a cache that is not for everybody.
 const PUBLIC: u32 = 0o644;
@@ -15,13 +15,13 @@ const PRIVATE: u32 = 0o640;
 
 /// Which artifact of a layout has this tag.
 pub(in crate::ops) fn reference(directory: &Path, tag: &str) -> LayoutReference {
-    LayoutReference { directory: directory.to_owned(), tag: Some(tag.to_owned()) }
+    LayoutReference { directory: directory.to_owned(), which: Which::tagged(tag) }
 }
 
 /// The layout, to be written.
 pub(in crate::ops) fn open(directory: &Path, privacy: Privacy) -> Layout {
     let mode = if privacy == Privacy::Private { PRIVATE } else { PUBLIC };
-    Layout::new(&LayoutReference { directory: directory.to_owned(), tag: None }).with_mode(mode)
+    Layout::new(&LayoutReference { directory: directory.to_owned(), which: Which::default() }).with_mode(mode)
 }
 
 /// A file piece by piece.

@@ -16,6 +16,7 @@ use self::files::FileDifference;
 use super::error::{ExportError, MismatchError, OpsError, UsageError};
 use super::export::DiskFile;
 use super::load;
+use super::locked;
 use super::options::RecipeOptions;
 use super::questions;
 use super::session::Session;
@@ -140,7 +141,8 @@ fn side(session: &Session<'_>, path: &Path) -> Result<Side, OpsError> {
     let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
     if path.is_dir() {
         let (manifest, _) = sign::unchanged(session, path)?;
-        let lock = load::read_lock(session.world, &path.join(manifest::LOCK_FILE))?;
+        // Of any other lock that lies there, nothing is said.
+        let lock = locked::beside(session.world, path, &manifest);
         return Ok(Side { lock, result: Some((path.to_owned(), manifest)), ..Side::default() });
     }
     if ["qcow2", "raw", "tar"].contains(&ending) {

@@ -10,12 +10,6 @@ use crate::world::plain::Odd;
 /// An export was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// Something has the file's name.
-    #[error("{} exists already\n  help: name another file, or pass --force to replace it", Foreign(.0.display()))]
-    Taken(PathBuf),
-    /// A directory has the file's name.
-    #[error("{} is a directory: name a file", Foreign(.0.display()))]
-    Directory(PathBuf),
     /// A layout has an image of this tag.
     #[error(
         "oci:{} has an image with tag `{}` already\n  help: name another tag (oci:DIR:TAG), or pass --force to replace it",
@@ -106,10 +100,8 @@ impl ExportError {
     /// Whose failure it is.
     pub fn class(&self) -> ErrorClass {
         match self {
-            ExportError::Taken(_)
-            | ExportError::Tagged(..)
+            ExportError::Tagged(..)
             | ExportError::NoImage(_)
-            | ExportError::Directory(_)
             | ExportError::Archive(_)
             | ExportError::Unfit { .. }
             | ExportError::Choose { .. }

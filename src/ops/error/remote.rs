@@ -26,8 +26,22 @@ pub enum RemoteError {
     )]
     NoLock(PathBuf),
     /// A reference that names what is there by its digest.
-    #[error("{}: what is pushed has a digest of its own; name a tag", Foreign(.0))]
-    PushByDigest(String),
+    #[error("{}: what is written there gets a digest of its own; name a tag", Foreign(.0))]
+    WriteByDigest(String),
+    /// A tag of something that a push does not take it from.
+    #[error(
+        "{}: tag `{}` stands for {holder}\n  help: name another tag, or pass --force to let it stand for this build",
+        Foreign(reference),
+        Foreign(tag)
+    )]
+    Tagged {
+        /// Where it was to go.
+        reference: String,
+        /// The tag.
+        tag: String,
+        /// What has it.
+        holder: TagHolder,
+    },
     /// A file that was to be pushed with a build, and is nothing that says something of one.
     #[error(
         "{}: neither an attestation (a DSSE envelope) nor an SBOM (the JSON of SPDX 2 or CycloneDX)", Foreign(.0.display())
@@ -54,6 +68,17 @@ impl RemoteError {
             _ => ErrorClass::Usage,
         }
     }
+}
+
+/// What has a tag that a build was to get.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TagHolder {
+    /// An image of others, or what another command of kiln has written.
+    #[error("something that is no build pushed by kiln")]
+    Stranger,
+    /// A build of another recipe.
+    #[error("a build of recipe `{}`", Foreign(.0))]
+    OtherRecipe(String),
 }
 
 /// Why an artifact has no QEMU for a machine.

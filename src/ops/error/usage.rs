@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::output::OutputError;
 use super::share::ShareError;
 use crate::base::Foreign;
 use crate::debian::mirror::MirrorError;
@@ -26,6 +27,21 @@ pub enum UsageError {
     /// A directory where a recipe belongs.
     #[error("{} is a directory; expected a .kiln file", .0.display())]
     Directory(PathBuf),
+    /// A result directory where a recipe belongs.
+    #[error("{} is a result directory; this command needs the recipe that it was built from", Foreign(.0.display()))]
+    NeedsRecipe(PathBuf),
+    /// A directory about whose lock something is asked, and that is none of kiln's.
+    #[error(
+        "{} is a directory without manifest.json; expected a recipe, a lock or a result directory", Foreign(.0.display())
+    )]
+    NoResult(PathBuf),
+    /// A result directory whose lock is elsewhere.
+    #[error(
+        "{}: the lock that it was built from is neither in it (kiln.lock) nor in `lockfiles/` or the working directory\n  help: \
+         name that lock or the recipe instead of the directory",
+        Foreign(.0.display())
+    )]
+    NoLockOfResult(PathBuf),
     /// More directories in each other, or files in one, than anybody keeps recipes in.
     #[error("{} has too many files or levels of directories; name the directory with the recipes", Foreign(.0.display()))]
     TooManyFiles(PathBuf),
@@ -44,6 +60,9 @@ pub enum UsageError {
     /// What is added to a start cannot be.
     #[error(transparent)]
     Additions(#[from] AdditionError),
+    /// What is written has no place where it was to go.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// A directory cannot be shared.
     #[error(transparent)]
     Share(#[from] ShareError),
@@ -181,6 +200,12 @@ pub enum UsageError {
         /// The directory.
         directory: PathBuf,
     },
+    /// A recipe that should have the signature of a build.
+    #[error(
+        "--signed is for a reference to a registry or image layout and for a result directory, and {} is neither\n  help: a \
+         recipe is built here, from its lock, whoever has signed builds of it", Foreign(.0.display())
+    )]
+    SignedRecipe(PathBuf),
     /// Tests are in recipes, not in what was built from them.
     #[error(
         "{}: `kiln test` takes recipes; use `kiln run` for a result directory", .0.display()

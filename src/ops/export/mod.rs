@@ -17,7 +17,6 @@ mod tree;
 pub(super) use disk::DiskFile;
 pub(super) use facts::FileFacts;
 pub(super) use files::files;
-pub use target::ExistingFile;
 
 use std::fmt;
 use std::io;
@@ -26,10 +25,11 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use self::layout::LayoutTarget;
-use self::target::{NewExport, Target};
+use self::target::NewExport;
 use super::error::{ExportError, OpsError};
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
+use super::target::{ExistingFile, FileTarget};
 use super::{build, load, local, project, sign};
 use crate::base::Digest;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
@@ -127,7 +127,7 @@ pub fn export(session: &Session<'_>, request: &ExportRequest) -> Result<Exported
     let format = request.format;
     let (bytes, sha256, Written { left_out, manifest }) = match &target {
         Destination::File(target) => {
-            let new = target.begin()?;
+            let new = NewExport::begin(target)?;
             let written = write(&disk, (format, target), &new).map_err(interruption)?;
             let (sha256, bytes) = new.finish()?;
             (bytes, sha256, written)
@@ -143,7 +143,7 @@ pub fn export(session: &Session<'_>, request: &ExportRequest) -> Result<Exported
 
 /// Where an export goes.
 enum Destination {
-    File(Target),
+    File(FileTarget),
     Layout(Box<LayoutTarget>),
 }
 
@@ -155,7 +155,10 @@ impl Destination {
                 Ok(Destination::Layout(Box::new(LayoutTarget::open(&reference, request.existing)?)))
             }
             (Some(_), format) => Err(ExportError::NoImage(format.to_string()).into()),
-            (None, _) => Ok(Destination::File(Target::open(&request.output, request.existing)?)),
+            (None, format) => {
+                let what = format!("a {format}");
+                Ok(Destination::File(FileTarget::open(&request.output, request.existing, &what)?))
+            }
         }
     }
 }
@@ -166,13 +169,17 @@ struct Written {
     manifest: Option<Digest>,
 }
 
-fn write(disk: &DiskFile, (format, target): (ExportFormat, &Target), new: &NewExport<'_>) -> Result<Written, OpsError> {
+fn write(
+    disk: &DiskFile,
+    (format, target): (ExportFormat, &FileTarget),
+    new: &NewExport<'_>,
+) -> Result<Written, OpsError> {
     match format {
         ExportFormat::Raw => raw::write(disk, new)?,
         ExportFormat::Tar => return Ok(Written { left_out: tree::write(disk, new)?, manifest: None }),
         ExportFormat::Vhd | ExportFormat::Vmdk => convert::write(disk, format, new)?,
         ExportFormat::Oci | ExportFormat::Containerdisk => {
-            let layer = target.begin()?;
+            let layer = NewExport::begin(target)?;
             let image = match format {
                 ExportFormat::Oci => image::of_root(disk, &layer)?,
                 _ => image::of_disk(disk, target.home(), &layer)?,

@@ -1,71 +1,30 @@
-//! Where an export goes: a file that appears whole or not at all, and replaces nothing unless that was asked for.
+//! An export while it is written: a file that appears whole or not at all.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::ask_to_stop;
 use crate::base::{Digest, Hasher};
-use crate::ops::error::{ExportError, OpsError};
+use crate::ops::error::OpsError;
+use crate::ops::target::FileTarget;
+use crate::world::fs;
 use crate::world::output::NewFile;
-use crate::world::{OutputDirectory, fs};
 
 /// Whatever the umask: disks may have private files in them, and nobody says which.
 pub(super) const MODE: u32 = 0o600;
 
-/// What happens to a file that is there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum ExistingFile {
-    /// It stays, and nothing is written.
-    #[default]
-    Refuse,
-    /// The new file takes its place once it is whole.
-    Replace,
-}
-
-/// A place for a file.
-pub(super) struct Target {
-    path: PathBuf,
-    home: OutputDirectory,
-    existing: ExistingFile,
-}
-
-impl Target {
-    pub(super) fn open(path: &Path, existing: ExistingFile) -> Result<Target, OpsError> {
-        let (home, _) = OutputDirectory::holding(path)?;
-        match path.symlink_metadata() {
-            Ok(found) if found.is_dir() => Err(ExportError::Directory(path.to_owned()).into()),
-            Ok(_) if existing == ExistingFile::Refuse => Err(ExportError::Taken(path.to_owned()).into()),
-            _ => Ok(Target { path: path.to_owned(), home, existing }),
-        }
-    }
-
-    /// A place for what is only needed on the way, in a directory that is there.
-    pub(super) fn within(directory: &Path) -> Result<Target, OpsError> {
-        let home = OutputDirectory::open(directory)?;
-        Ok(Target { path: directory.to_owned(), home, existing: ExistingFile::Refuse })
-    }
-
-    /// The directory that it is in, for what is needed on the way.
-    pub(super) fn home(&self) -> &OutputDirectory {
-        &self.home
-    }
-
-    pub(super) fn begin(&self) -> Result<NewExport<'_>, OpsError> {
-        // What a process left that was killed.
-        self.home.sweep()?;
-        Ok(NewExport { file: self.home.begin()?, target: self })
-    }
-}
-
 /// A file that is being written; it goes away unless it is finished.
 pub(super) struct NewExport<'a> {
     file: NewFile<'a>,
-    target: &'a Target,
+    target: &'a FileTarget,
 }
 
-impl NewExport<'_> {
+impl<'a> NewExport<'a> {
+    pub(super) fn begin(target: &'a FileTarget) -> Result<NewExport<'a>, OpsError> {
+        Ok(NewExport { file: target.begin()?, target })
+    }
+
     pub(super) fn file(&self) -> &File {
         &self.file.file
     }
@@ -77,7 +36,7 @@ impl NewExport<'_> {
 
     /// An error of writing it.
     pub(super) fn failed(&self, error: io::Error) -> OpsError {
-        match fs::context::<()>("write", &self.target.path, Err(error)) {
+        match fs::context::<()>("write", self.target.path(), Err(error)) {
             Err(error) => error.into(),
             Ok(()) => OpsError::Interrupted,
         }
@@ -87,12 +46,7 @@ impl NewExport<'_> {
     pub(super) fn finish(self) -> Result<(Digest, u64), OpsError> {
         let (digest, size) = hash(self.file()).map_err(|error| super::interruption(self.failed(error)))?;
         let NewExport { file, target } = self;
-        let name = target.path.file_name().unwrap_or(OsStr::new(""));
-        match target.existing {
-            ExistingFile::Replace => file.finish(name, MODE)?,
-            ExistingFile::Refuse if file.finish_new(name, MODE)? => {}
-            ExistingFile::Refuse => return Err(ExportError::Taken(target.path.clone()).into()),
-        }
+        target.finish(file, MODE)?;
         Ok((digest, size))
     }
 }

@@ -74,6 +74,11 @@ pub(super) fn artifact(manifest: &Manifest, layers: Vec<Descriptor>) -> Artifact
     ArtifactManifest::new(RESULT, layers, annotations)
 }
 
+/// The recipe that an artifact is a build of, if it is one.
+pub(super) fn recipe_of(text: &[u8]) -> Option<String> {
+    ArtifactManifest::read("", RESULT, text).ok()?.annotations.remove(RECIPE)
+}
+
 /// What an artifact is, before any file of it is fetched.
 pub(super) struct Head {
     pub(super) manifest: Manifest,

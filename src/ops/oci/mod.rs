@@ -31,7 +31,7 @@ mod signature;
 pub(super) use attestation::all as attestations;
 pub use chunks::RebuiltDisk;
 pub use pull::{PullRequest, Pulled, pull};
-pub use push::{PushRequest, Pushed, push};
+pub use push::{PushRequest, Pushed, TakenTag, push};
 pub use signature::SignatureNeed;
 
 use std::sync::atomic::Ordering;

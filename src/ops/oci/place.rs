@@ -62,6 +62,15 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// What the tag of a reference stands for now, whoever made that.
+    pub(super) fn tagged(&self, reference: &Reference) -> Result<Option<Vec<u8>>, OciError> {
+        let tag = reference.which().tag();
+        match self {
+            Place::Registry(registry) => registry.tagged(tag),
+            Place::Layout(layout) => layout.tagged(tag),
+        }
+    }
+
     /// A manifest that anybody may have added, or (`kind`) a blob of one.
     pub(super) fn unproven(&self, kind: &str, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, OciError> {
         match self {
@@ -115,7 +124,7 @@ impl<'a> Place<'a> {
                 registry.tag(reference.which.tag(), &text)?
             }
             (Place::Layout(layout), Reference::Layout(reference)) => {
-                layout.list((&descriptor, &text), Some(reference.tag()), &stopped)?;
+                layout.list((&descriptor, &text), Some(reference.which.tag()), &stopped)?;
             }
             _ => unreachable!("a place is opened for its reference"),
         }

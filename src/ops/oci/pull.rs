@@ -21,7 +21,7 @@ use crate::ops::error::OpsError;
 use crate::ops::event::Notice;
 use crate::ops::session::Session;
 use crate::ops::sign::Signer;
-use crate::ops::{load, project, realize, verify};
+use crate::ops::{load, project, realize, target, verify};
 use crate::world::OutputDirectory;
 
 /// What is pulled, and where it goes.
@@ -71,6 +71,7 @@ pub struct Pulled {
 /// Pulls.
 pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsError> {
     let reference = Reference::parse(&request.reference)?;
+    request.directory.as_deref().map_or(Ok(()), target::directory)?;
     // From here on an interrupt ends the pulling; what has arrived is not fetched again.
     let _running = Interruptible::start(RunningWork::Steps);
     let reach = Reach { plain_http: request.plain_http, mount_from: None };

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::place::{Place, Reach, Tenths, shown, telling};
 use super::{attached, attestation, content, layers, signature};
 use crate::exec::interrupt::{Interruptible, RunningWork};
-use crate::oci::{Descriptor, EMPTY, EMPTY_TYPE, OciDigest, Reference, RegistryReference, Rights, Upload};
-use crate::ops::error::{OpsError, RemoteError};
+use crate::oci::{Descriptor, EMPTY, EMPTY_TYPE, OciDigest, Reference, Rights, Upload};
+use crate::ops::error::{OpsError, RemoteError, TagHolder};
 use crate::ops::options::{BuildOptions, RecipeOptions};
 use crate::ops::session::Session;
 
@@ -27,6 +27,18 @@ pub struct PushRequest {
     pub mount_from: Option<String>,
     /// SBOMs and attestations that are pushed with it.
     pub attached: Vec<PathBuf>,
+    /// From what else the tag is taken, besides an earlier build of the recipe.
+    pub taken: TakenTag,
+}
+
+/// Whether a tag is taken from something that is no earlier build of the recipe.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TakenTag {
+    /// It stays with what has it, and nothing is pushed.
+    #[default]
+    Refuse,
+    /// The build gets it.
+    Replace,
 }
 
 /// What was pushed.
@@ -49,10 +61,8 @@ pub struct Pushed {
 /// Pushes.
 pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsError> {
     let reference = Reference::parse(&request.reference)?;
-    if let Reference::Registry(RegistryReference { which, .. }) = &reference
-        && which.digest.is_some()
-    {
-        return Err(RemoteError::PushByDigest(shown(&reference)).into());
+    if reference.which().digest.is_some() {
+        return Err(RemoteError::WriteByDigest(shown(&reference)).into());
     }
     let attached = attached::all(session.world, &request.attached)?;
     let content = content::of(session, &request.recipe, &request.build)?;
@@ -63,6 +73,9 @@ pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsE
     let reach = Reach { plain_http: request.plain_http, mount_from: request.mount_from.clone() };
     let told = telling(session);
     let place = Place::open(session, (&reference, Rights::Push), &reach, &told)?;
+    if request.taken == TakenTag::Refuse {
+        may_have_tag(&place, &reference, &content.manifest.recipe)?;
+    }
     let layers = layers::of(&content)?;
     let empty = (Descriptor::of(EMPTY_TYPE, EMPTY), Upload::Bytes(EMPTY.to_vec()));
     let blobs = once(layers.iter().chain([&empty]));
@@ -84,6 +97,24 @@ pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsE
         signed: signed.is_some(),
         attached: attestations.len() + attached.len(),
     })
+}
+
+/// Refuses to take a tag from anything but an earlier build of the recipe.
+fn may_have_tag(place: &Place<'_>, reference: &Reference, recipe: &str) -> Result<(), OpsError> {
+    let found = match place.tagged(reference) {
+        Ok(None) => return Ok(()),
+        Ok(Some(text)) => layers::recipe_of(&text),
+        // What cannot be read is nothing that kiln pushed.
+        Err(error) if error.is_mismatch() => None,
+        Err(error) => return Err(error.into()),
+    };
+    let holder = match found {
+        Some(found) if found == recipe => return Ok(()),
+        Some(found) => TagHolder::OtherRecipe(found),
+        None => TagHolder::Stranger,
+    };
+    let tag = reference.which().tag().to_owned();
+    Err(RemoteError::Tagged { reference: shown(reference), tag, holder }.into())
 }
 
 /// Each blob once, however many layers it is.

@@ -7,26 +7,29 @@ use std::path::Path;
 
 use super::ReportRequest;
 use super::html::{Cell, Html, Section, Table, code, paragraph};
+use super::subject::Subject;
 use crate::base::counted;
 use crate::deliver::manifest::Manifest;
-use crate::lock::Lock;
 use crate::ops::attest::{self, Attester, Older, QuorumReport, QuorumRequest};
 use crate::ops::error::{OpsError, SbomError};
-use crate::ops::load::Loaded;
 use crate::ops::locked;
 use crate::ops::sign::{self, SignedReport, SignedRequest, Signer};
 
 /// Checks what is to be checked. A signature that does not count is an error; attestations are listed with all that they say.
-pub(super) fn section(request: &ReportRequest, of: (&Loaded<'_>, &Lock)) -> Result<Section, OpsError> {
+pub(super) fn section(request: &ReportRequest, of: &Subject<'_>) -> Result<Section, OpsError> {
     let built = request.result.as_deref().map(|directory| build_of(directory, of)).transpose()?;
     let signed = match &built {
+        None if of.manifest.is_some() => {
+            vec![paragraph("No signature was checked: --result with this directory does.")]
+        }
         None => vec![paragraph("No result directory was named, so no signature was checked.")],
         Some(built) => signed(&built.signatures(request, of)?),
     };
     let attested = match request.from.is_empty() {
         true => vec![paragraph("No place of attestations was named, so none were looked for.")],
         false => {
-            let compared = if built.is_some() { Compared::WithDirectory } else { Compared::WithEachOther };
+            let is_directory = built.is_some() || of.manifest.is_some();
+            let compared = if is_directory { Compared::WithDirectory } else { Compared::WithEachOther };
             attested(&attestations(request, of, built.as_ref())?, compared)
         }
     };
@@ -43,10 +46,10 @@ struct Built<'a> {
     checked: usize,
 }
 
-fn build_of<'a>(directory: &'a Path, (loaded, lock): (&Loaded<'_>, &Lock)) -> Result<Built<'a>, OpsError> {
-    let (manifest, checked) = sign::unchanged(&loaded.session, directory)?;
-    locked::belongs(lock, &manifest).map_err(|problem| {
-        let (lock, directory) = (loaded.lock_path.clone(), directory.to_owned());
+fn build_of<'a>(directory: &'a Path, of: &Subject<'_>) -> Result<Built<'a>, OpsError> {
+    let (manifest, checked) = sign::unchanged(&of.session, directory)?;
+    locked::belongs(&of.lock, &manifest).map_err(|problem| {
+        let (lock, directory) = (of.lock_path.clone(), directory.to_owned());
         SbomError::OtherLock { lock, directory, problem }
     })?;
     locked::pinned(directory, &manifest)?;
@@ -54,20 +57,16 @@ fn build_of<'a>(directory: &'a Path, (loaded, lock): (&Loaded<'_>, &Lock)) -> Re
 }
 
 impl Built<'_> {
-    fn signatures(
-        &self,
-        request: &ReportRequest,
-        (loaded, lock): (&Loaded<'_>, &Lock),
-    ) -> Result<SignedReport, OpsError> {
-        let (directory, recipe) = (self.directory.to_owned(), Some(lock.recipe.name.clone()));
+    fn signatures(&self, request: &ReportRequest, of: &Subject<'_>) -> Result<SignedReport, OpsError> {
+        let (directory, recipe) = (self.directory.to_owned(), Some(of.lock.recipe.name.clone()));
         let request = SignedRequest { directory, recipe, trusted: request.trusted.clone() };
-        sign::verify_known(&loaded.session, &request, (&self.manifest, self.checked))
+        sign::verify_known(&of.session, &request, (&self.manifest, self.checked))
     }
 }
 
 fn attestations(
     request: &ReportRequest,
-    (loaded, _): (&Loaded<'_>, &Lock),
+    of: &Subject<'_>,
     built: Option<&Built<'_>>,
 ) -> Result<QuorumReport, OpsError> {
     let ReportRequest { recipe, from, trusted, .. } = request.clone();
@@ -80,9 +79,9 @@ fn attestations(
         plain_http: false,
         older: Older::Counts,
     };
-    match built {
-        Some(built) => attest::verify_known(&loaded.session, &request, &built.manifest),
-        None => attest::verify(&loaded.session, &request),
+    match built.map(|built| &built.manifest).or(of.manifest.as_ref()) {
+        Some(manifest) => attest::verify_known(&of.session, &request, manifest),
+        None => attest::verify(&of.session, &request),
     }
 }
 

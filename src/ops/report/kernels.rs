@@ -2,14 +2,26 @@
 
 use super::html::{Cell, Html, Section, Table, details, paragraph, text};
 use crate::kconfig::{OptionRequest, RequestKind};
-use crate::lock::Lock;
+use crate::lock::{Lock, LockedKernel};
 use crate::plan::kernel::requested::Requested;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::{Compiled, ConfigBase, Kernel, KernelSource, OptionValue, Origin};
 
-pub(super) fn section(recipe: &Recipe, lock: &Lock) -> Section {
-    let parts = recipe.kernels.values().flat_map(|kernel| of_kernel(kernel, lock)).collect();
+pub(super) fn section(recipe: Option<&Recipe>, lock: &Lock) -> Section {
+    let parts = match recipe {
+        Some(recipe) => recipe.kernels.values().flat_map(|kernel| of_kernel(kernel, lock)).collect(),
+        None => lock.kernels.iter().flat_map(|(name, kernel)| of_lock(name, kernel)).collect(),
+    };
     Section { id: "kernels", heading: "Kernels", parts }
+}
+
+/// What a lock alone says of a kernel.
+fn of_lock(name: &str, kernel: &LockedKernel) -> Vec<Html> {
+    let release = kernel.release.as_ref().map(|release| format!("Its release is {release}. ")).unwrap_or_default();
+    let words = format!("{release}Which options are asked for stands in the recipe, which was not there.");
+    let config = kernel.config.map(|digest| paragraph(&format!("SHA-256 of its configuration: {digest}")));
+    let heading = Html(format!("<h3>{}</h3>\n", text(name)));
+    [heading, paragraph(&words)].into_iter().chain(config).collect()
 }
 
 fn of_kernel(kernel: &Kernel, lock: &Lock) -> Vec<Html> {

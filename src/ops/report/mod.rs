@@ -1,6 +1,6 @@
 //! A recipe and its lock as one page for people: what is in it, where that comes from, what came out, who says so.
 //!
-//! Input: a recipe with its lock; optionally a result directory with its signature, and places of attestations. Output: one HTML file that loads nothing and runs
+//! Input: a recipe with its lock, or a result directory; optionally a result directory with its signature, and places of attestations. Output: one HTML file that loads nothing and runs
 //! nothing. Everything in it may be somebody else's words, and is escaped in one place, [`html`]. The same input gives the
 //! same bytes: no clock is read.
 
@@ -8,27 +8,28 @@ mod builders;
 mod html;
 mod kernels;
 mod packages;
+mod subject;
 mod trust;
 
 use std::path::PathBuf;
 
 use self::html::{Cell, Html, Section, Table, terms};
+use self::subject::Subject;
 use super::error::OpsError;
-use super::load::{self, Loaded};
 use super::options::RecipeOptions;
 use super::questions;
 use super::session::Session;
 use crate::base::{ByteSize, counted};
-use crate::lock::{self, Lock};
+use crate::lock;
 use crate::machine::draw;
 use crate::recipe::machine::Machine;
 
 /// What a page is about.
 #[derive(Debug, Clone, Default)]
 pub struct ReportRequest {
-    /// The recipe.
+    /// The recipe, or a result directory.
     pub recipe: RecipeOptions,
-    /// A directory that was built from it, whose signature is checked.
+    /// A directory that was built from it, or that directory again, whose signature is checked.
     pub result: Option<PathBuf>,
     /// Where attestations of builds are.
     pub from: Vec<String>,
@@ -38,22 +39,19 @@ pub struct ReportRequest {
 
 /// The page.
 pub fn report(session: &Session<'_>, request: &ReportRequest) -> Result<String, OpsError> {
-    let loaded = load::recipe(session, &request.recipe)?;
-    let lock = load::lock_of(&loaded)?;
-    // Numbers in a picture are assigned on the premise that the machines can exist.
-    super::check(&loaded)?;
-    let builders = builders::section(request, (&loaded, &lock))?;
-    let recipe = &loaded.recipe;
+    let subject = Subject::of(session, &request.recipe)?;
+    let builders = builders::section(request, &subject)?;
+    let lock = &subject.lock;
     let mut sections = Vec::new();
-    if !recipe.machines.is_empty() {
-        sections.push(machines(&loaded, &lock));
+    if !subject.machines.is_empty() {
+        sections.push(machines(&subject));
     }
-    sections.push(packages::section(&lock));
-    if !recipe.kernels.is_empty() {
-        sections.push(kernels::section(recipe, &lock));
+    sections.push(packages::section(lock));
+    if subject.recipe.as_ref().map_or(!lock.kernels.is_empty(), |recipe| !recipe.kernels.is_empty()) {
+        sections.push(kernels::section(subject.recipe.as_ref(), lock));
     }
-    sections.extend([trust::inputs(&lock), trust::outputs(&lock), builders]);
-    Ok(html::page(&format!("Report on {}", lock.recipe.name), &lead(&loaded, &lock), &sections))
+    sections.extend([trust::inputs(lock), trust::outputs(lock, subject.manifest.as_ref()), builders]);
+    Ok(html::page(&format!("Report on {}", lock.recipe.name), &lead(&subject), &sections))
 }
 
 /// An address as everybody may read it.
@@ -61,16 +59,16 @@ fn address(url: &str) -> String {
     lock::public_url(url).map_or("a URL that is not shown, because it may have a password".to_owned(), str::to_owned)
 }
 
-fn lead(loaded: &Loaded<'_>, lock: &Lock) -> Html {
+fn lead(subject: &Subject<'_>) -> Html {
+    let lock = &subject.lock;
     let size = questions::size(lock);
     let packages: std::collections::BTreeSet<_> =
         lock.sets.values().flatten().map(|package| package.file.sha256).collect();
-    let recipe = &loaded.recipe;
-    let parts = [
-        counted(recipe.machines.len(), "machine"),
-        counted(recipe.images.len(), "image"),
-        counted(recipe.kernels.len(), "kernel"),
-    ];
+    let (images, kernels) = match &subject.recipe {
+        Some(recipe) => (recipe.images.len(), recipe.kernels.len()),
+        None => (lock.images.len(), lock.kernels.len()),
+    };
+    let parts = [counted(subject.machines.len(), "machine"), counted(images, "image"), counted(kernels, "kernel")];
     terms(vec![
         ("Recipe", Cell::text(&lock.recipe.name)),
         ("Lock", Cell::Digest(lock::inputs_digest(lock))),
@@ -81,8 +79,7 @@ fn lead(loaded: &Loaded<'_>, lock: &Lock) -> Html {
     ])
 }
 
-fn machines(loaded: &Loaded<'_>, lock: &Lock) -> Section {
-    let machines = &loaded.recipe.machines;
+fn machines(Subject { machines, lock, .. }: &Subject<'_>) -> Section {
     let row = |machine: &Machine| {
         let locked = lock.machines.get(&machine.name);
         let of_lock =

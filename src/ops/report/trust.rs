@@ -1,8 +1,9 @@
 //! Where inputs come from, who vouches for them, and what came out.
 
 use super::html::{Cell, Html, Section, Table, code, details, paragraph};
-use crate::base::ByteSize;
+use crate::base::{ByteSize, Digest};
 use crate::debian::archive::ArchiveRef;
+use crate::deliver::manifest::Manifest;
 use crate::lock::{Lock, LockedArchive, SourcePlace};
 
 /// What each archive was signed with, down to the digests of its packages.
@@ -70,21 +71,22 @@ fn files(lock: &Lock) -> Html {
     Html(format!("{}{}", details("Files of the recipe", &files.html()).0, parameters.0))
 }
 
-/// What a build left, and the steps that made it.
-pub(super) fn outputs(lock: &Lock) -> Section {
-    let rows = lock.outputs.iter().map(|(name, output)| {
-        let size = Cell::Number(ByteSize(output.file.size).rounded());
-        vec![Cell::text(name), size, Cell::Digest(output.file.sha256)]
-    });
-    let rows: Vec<Vec<Cell>> = rows.collect();
+/// What a build left, of a directory as it lists that, and the steps that made it.
+pub(super) fn outputs(lock: &Lock, manifest: Option<&Manifest>) -> Section {
+    let row = |name: &String, size: u64, sha256: Digest| {
+        vec![Cell::text(name), Cell::Number(ByteSize(size).rounded()), Cell::Digest(sha256)]
+    };
+    let rows: Vec<Vec<Cell>> = match manifest {
+        Some(manifest) => manifest.artifacts.iter().map(|(name, file)| row(name, file.size, file.sha256)).collect(),
+        None => lock.outputs.iter().map(|(name, output)| row(name, output.file.size, output.file.sha256)).collect(),
+    };
+    let caption = match manifest {
+        Some(_) => "Files of the result directory, which were compared with its manifest",
+        None => "Artifacts that the lock records: every build must have these",
+    };
     let artifacts = match rows.is_empty() {
         true => paragraph("The lock records no artifacts yet: a build adds them."),
-        false => Table {
-            caption: "Artifacts that the lock records: every build must have these".to_owned(),
-            columns: &["Artifact", "Size", "SHA-256"],
-            rows,
-        }
-        .html(),
+        false => Table { caption: caption.to_owned(), columns: &["Artifact", "Size", "SHA-256"], rows }.html(),
     };
     let rows = lock.steps.iter().map(|(name, id)| vec![Cell::text(name), Cell::Digest(*id)]);
     let caption = "Steps: the id is a digest of all that a step reads and does".to_owned();

@@ -1,18 +1,16 @@
 //! What a document is about: a recipe with its lock, or a directory that was built from them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use super::collect::Material;
 use super::facts::Facts;
 use super::outline;
-use crate::deliver::manifest::{self, Manifest};
-use crate::deliver::plain::is_plain;
+use crate::deliver::manifest::Manifest;
 use crate::lock::{Lock, LockedFile};
-use crate::ops::error::{LockError, OpsError, SbomError};
+use crate::ops::error::OpsError;
 use crate::ops::options::RecipeOptions;
 use crate::ops::session::Session;
-use crate::ops::{load, local, locked, machines, project, sign};
+use crate::ops::{load, local, locked, machines, sign};
 use crate::plan::{self, Plan};
 
 /// A lock, what it builds, and what came out.
@@ -55,9 +53,9 @@ impl Subject {
         let directory = RecipeOptions { lock: None, ..options.clone() }.directory()?.to_owned();
         let (manifest, _) = sign::unchanged(session, &directory)?;
         locked::pinned(&directory, &manifest)?;
-        let (path, lock) = lock(session, options, &manifest)?;
+        let (path, lock) = locked::named_or_usual(session, options, &manifest)?;
         let (outputs, others) = files(&manifest);
-        let Some(recipe) = recipe(&path, &manifest) else {
+        let Some(recipe) = locked::recipe(&path, &manifest) else {
             let (plan, loose) = outline::plan(&lock, &manifest);
             return Ok(Subject { lock, plan, loose, outputs: Files::new(), others });
         };
@@ -66,34 +64,6 @@ impl Subject {
         let subject = Subject::of_recipe(session, &built)?;
         Ok(Subject { outputs, others, ..subject })
     }
-}
-
-/// The lock that is named, or the one that is where locks usually are and is that of the build.
-fn lock(session: &Session<'_>, options: &RecipeOptions, manifest: &Manifest) -> Result<(PathBuf, Lock), OpsError> {
-    let directory = || options.path.clone();
-    if let Some(path) = &options.lock {
-        let lock = load::read_lock(session.world, path)?.ok_or_else(|| LockError::Missing(path.clone()))?;
-        let other = |problem| SbomError::OtherLock { lock: path.clone(), directory: directory(), problem };
-        locked::belongs(&lock, manifest).map_err(other)?;
-        return Ok((path.clone(), lock));
-    }
-    let name = format!("{}.lock", manifest.recipe);
-    let usual = [Path::new("lockfiles").join(&name), PathBuf::from(&name)];
-    let usual = usual.into_iter().filter(|_| is_plain(&manifest.recipe));
-    let places = usual.chain([options.path.join(manifest::LOCK_FILE)]);
-    let mut found = places.filter_map(|path| {
-        let lock = load::read_lock(session.world, &path).ok().flatten()?;
-        locked::belongs(&lock, manifest).is_ok().then_some((path, lock))
-    });
-    found.next().ok_or_else(|| SbomError::NoLock(directory()).into())
-}
-
-/// The recipe beside a lock, or where recipes usually are; a directory that was pulled has none.
-fn recipe(lock: &Path, manifest: &Manifest) -> Option<PathBuf> {
-    let name = format!("{}.kiln", manifest.recipe);
-    let usual = [Path::new("recipes").join(&name), PathBuf::from(name)];
-    let usual = usual.into_iter().filter(|_| is_plain(&manifest.recipe));
-    std::iter::once(project::recipe_path(lock)).chain(usual).find(|path| path.is_file())
 }
 
 type Files = BTreeMap<String, LockedFile>;

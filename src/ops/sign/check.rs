@@ -1,6 +1,6 @@
 //! Whether a result directory is signed by somebody who is trusted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -30,6 +30,27 @@ pub struct SignedRequest {
     pub recipe: Option<String>,
     /// Files of trusted keys besides the user's own.
     pub trusted: Vec<PathBuf>,
+}
+
+/// The signature that a build must have before a machine of it is started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequiredSignature {
+    /// Files of trusted keys besides the user's own.
+    pub trusted: Vec<PathBuf>,
+}
+
+impl RequiredSignature {
+    /// Refuses a directory without it, whose files have just been compared with this manifest.
+    pub(in crate::ops) fn check(
+        &self,
+        session: &Session<'_>,
+        directory: &Path,
+        checked: (&Manifest, usize),
+    ) -> Result<(), OpsError> {
+        let trusted = self.trusted.clone();
+        let request = SignedRequest { directory: directory.to_owned(), recipe: None, trusted };
+        verify_known(session, &request, checked).map(drop)
+    }
 }
 
 /// Who signed.

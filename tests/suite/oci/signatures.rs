@@ -149,6 +149,46 @@ fn a_pull_that_asks_for_a_signature_takes_nothing_else() {
     assert!(output.status.success() && text(&output).contains("signed by mallory\n"), "{}", text(&output));
 }
 
+#[test]
+fn a_run_that_asks_for_a_signature_starts_nothing_else() {
+    let Some(lab) = signed("run") else { return };
+    lab.push();
+    succeed(&mut lab.kiln(&["push", "build", "oci:layout:v1"]));
+    let run = |what: &str, words: &[&str]| lab.kiln(&[&["run", what, "--signed"], words].concat()).output().unwrap();
+    let (reference, no_machine) = (lab.reference(), ["tiny has no machine"]);
+    let public = std::fs::read_to_string(lab.path("alice.pub")).unwrap();
+    std::fs::write(lab.path("keys"), format!("alice {public}")).unwrap();
+    // This build has no machine, which is found out after whose it is.
+    for what in [&reference, "oci:layout:v1", "result/tiny", "build"] {
+        refused(&run(what, &[]), 2, &no_machine.map(|words| if what == "build" { "has no machine" } else { words }));
+        refused(&run(what, &["--print"]), 2, &["has no machine"]);
+    }
+    std::fs::remove_file(lab.path(".config/kiln/trusted-keys")).unwrap();
+    for what in [&reference, "oci:layout:v1", "result/tiny", "build"] {
+        refused(&run(what, &["--trusted-keys", "keys"]), 2, &["has no machine"]);
+        assert!(!text(&run(what, &[])).contains("has no machine"), "nobody is trusted");
+    }
+    let mallory = std::fs::read_to_string(lab.path("mallory.pub")).unwrap();
+    std::fs::write(lab.path(".config/kiln/trusted-keys"), format!("mallory {mallory}")).unwrap();
+    for what in [&reference, "oci:layout:v1", "result/tiny", "build"] {
+        refused(&run(what, &[]), 3, &["signed by a key that is not trusted"]);
+        refused(&run(what, &["--print"]), 3, &["signed by a key that is not trusted"]);
+    }
+    for directory in ["build", "result/tiny"] {
+        for name in ["signed.json", "signed.json.sig"] {
+            std::fs::remove_file(lab.path(directory).join(name)).unwrap();
+        }
+        refused(&run(directory, &["--trusted-keys", "keys"]), 3, &["it has no signed.json"]);
+        // Without `--signed`, keys would be for caches, which nobody asks for a directory.
+        let unasked = lab.kiln(&["run", directory, "--trusted-keys", "keys"]).output().unwrap();
+        refused(&unasked, 2, &["--trusted-keys has no effect"]);
+    }
+    std::fs::write(lab.path("tiny.kiln"), "").unwrap();
+    for words in [&[][..], &["--relock-gone"], &["--print"]] {
+        refused(&run("tiny.kiln", words), 2, &["--signed is for a reference", "tiny.kiln is neither"]);
+    }
+}
+
 /// Whoever has signed what they pulled does not lose that to an older signature by pulling again.
 #[test]
 fn a_newer_signature_that_is_there_stays() {

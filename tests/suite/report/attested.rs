@@ -71,7 +71,7 @@ impl Attested {
 
     fn report(&self, words: &[&str]) -> Output {
         let mut kiln = self.lab.kiln();
-        kiln.args(["report", "tiny.kiln", "-o", "report.html", "--trusted-keys", "trusted"]).args(words);
+        kiln.args(["report", "tiny.kiln", "--force", "-o", "report.html", "--trusted-keys", "trusted"]).args(words);
         kiln.env_remove("XDG_STATE_HOME").output().unwrap()
     }
 

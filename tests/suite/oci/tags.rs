@@ -1,0 +1,140 @@
+//! Which artifact a reference names, and from what a push takes a tag: in registries and image layouts alike.
+
+use serde_json::json;
+
+use super::{Lab, refused, succeed, text};
+
+fn digest(said: &str) -> String {
+    said.lines().find_map(|line| line.strip_prefix("digest ")).unwrap_or_else(|| panic!("{said}")).to_owned()
+}
+
+#[test]
+fn a_digest_names_an_artifact_of_a_layout_also_after_its_tag_has_moved() {
+    let lab = Lab::new("layout-digest", 1000);
+    let first = digest(&succeed(&mut lab.kiln(&["push", "build", "oci:layout:v1"])));
+    let image = lab.image("build");
+    lab.deliver("build", 2000);
+    let second = digest(&succeed(&mut lab.kiln(&["push", "build", "oci:layout:v1"])));
+    assert_ne!(first, second);
+    for (reference, found) in [
+        (format!("oci:layout@{first}"), &first),
+        (format!("oci:layout:v1@{first}"), &first),
+        (format!("oci:layout@{second}"), &second),
+        ("oci:layout:v1".to_owned(), &second),
+    ] {
+        lab.empty_store();
+        let said = succeed(&mut lab.kiln(&["pull", &reference, "-o", "out"]));
+        assert_eq!(digest(&said), **found, "{reference}");
+        assert!(said.contains(&format!("pulled {reference}: ")), "{said}");
+        assert_eq!(lab.image("out") == image, *found == first, "{reference}");
+    }
+    let none = format!("oci:layout@sha256:{}", "0".repeat(64));
+    refused(&lab.kiln(&["pull", &none, "-o", "none"]).output().unwrap(), 4, &["no such artifact"]);
+    // A blob that is no build is refused as what it is, and one with other bytes by its digest.
+    let image = format!("oci:layout@sha256:{}", kiln::base::Digest::of(&image));
+    refused(&lab.kiln(&["pull", &image, "-o", "none"]).output().unwrap(), 3, &["not a manifest"]);
+    let blob = lab.path("layout/blobs/sha256").join(first.strip_prefix("sha256:").unwrap());
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[0] = b' ';
+    std::fs::write(&blob, bytes).unwrap();
+    let damaged = lab.kiln(&["pull", &format!("oci:layout@{first}"), "-o", "none"]).output().unwrap();
+    refused(&damaged, 3, &["have digest"]);
+    std::fs::remove_file(&blob).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &blob).unwrap();
+    let link = lab.kiln(&["pull", &format!("oci:layout@{first}"), "-o", "none"]).output().unwrap();
+    refused(&link, 3, &["link"]);
+    assert!(!lab.path("none").exists());
+    for (reference, words) in [
+        ("oci:layout@sha256:00".to_owned(), "64 digits"),
+        (format!("oci:layout@sha512:{}", "0".repeat(128)), "64 digits"),
+    ] {
+        refused(&lab.kiln(&["pull", &reference]).output().unwrap(), 2, &[words]);
+    }
+}
+
+#[test]
+fn nothing_is_written_to_a_digest() {
+    let lab = Lab::new("digest-push", 1000);
+    let digest = digest(&succeed(&mut lab.kiln(&["push", "build", "oci:layout"])));
+    for words in [
+        vec!["push", "build"],
+        vec!["push", "build", "--force"],
+        vec!["export", "build", "--format", "oci", "--force", "-o"],
+    ] {
+        let reference = format!("oci:layout@{digest}");
+        refused(&lab.kiln(&[words.as_slice(), &[&reference]].concat()).output().unwrap(), 2, &["name a tag"]);
+    }
+}
+
+#[test]
+fn a_tag_is_taken_from_an_earlier_build_of_the_recipe_alone() {
+    let lab = Lab::new("tag-taken", 1000);
+    let others = json!({"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "digest": "sha256:00", "size": 2}, "layers": []});
+    let push = |place: &str, words: &[&str]| lab.kiln(&[&["push", "build", place], words].concat()).output().unwrap();
+    let registry = lab.reference();
+    for place in ["oci:layout:v1", &registry] {
+        let is_layout = place.starts_with("oci:");
+        let stranger = |text: &[u8]| match is_layout {
+            false => lab.registry.replace("v1", text),
+            true => {
+                let name = kiln::base::Digest::of(text).hex();
+                std::fs::write(lab.path("layout/blobs/sha256").join(&name), text).unwrap();
+                let index = json!({"schemaVersion": 2, "manifests": [{
+                    "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": format!("sha256:{name}"),
+                    "size": text.len(), "annotations": {"org.opencontainers.image.ref.name": "v1"}}]});
+                std::fs::write(lab.path("layout/index.json"), index.to_string()).unwrap();
+            }
+        };
+        lab.deliver("build", 1000);
+        succeed(&mut lab.kiln(&["push", "build", place]));
+        lab.deliver("build", 2000);
+        let said = push(place, &[]);
+        assert!(said.status.success(), "a newer build takes the tag: {}", text(&said));
+        let other = std::fs::read_to_string(lab.path("build/manifest.json")).unwrap().replace("\"tiny\"", "\"other\"");
+        std::fs::write(lab.path("build/manifest.json"), other).unwrap();
+        refused(&push(place, &[]), 2, &["tag `v1` stands for a build of recipe `tiny`", "--force"]);
+        lab.empty_store();
+        let kept = succeed(&mut lab.kiln(&["pull", place, "-o", "out"]));
+        assert!(kept.contains(&format!("pulled {place}")) && lab.image("out").len() == 2000, "{kept}");
+        assert!(push(place, &["--force"]).status.success());
+        for foreign in [others.to_string().as_bytes(), b"{}", b"\xff"] {
+            stranger(foreign);
+            refused(&push(place, &[]), 2, &["something that is no build pushed by kiln", "--force"]);
+        }
+        let said = push(place, &["--force"]);
+        assert!(said.status.success() && push(place, &[]).status.success(), "{}", text(&said));
+    }
+    for option in [&["--force"][..], &["--attach", "bill.json"]] {
+        let words = [&["push", "build", "--cache", "c", "--key", "k"], option].concat();
+        refused(&lab.kiln(&words).output().unwrap(), 2, &[&format!("{} is for a reference", option[0])]);
+    }
+}
+
+#[test]
+fn a_container_image_that_kiln_has_exported_keeps_its_tag() {
+    let lab = Lab::new("tag-exported", 1000);
+    lab.deliver_image("disk", super::super::export::FILES.to_vec());
+    std::fs::rename(lab.path("disk/i.tar"), lab.path("disk/i.qcow2")).unwrap();
+    let manifest = std::fs::read_to_string(lab.path("disk/manifest.json")).unwrap();
+    std::fs::write(lab.path("disk/manifest.json"), manifest.replace("i.tar", "i.qcow2")).unwrap();
+    let export = |words: &[&str]| {
+        let words = [&["export", "disk", "--format", "containerdisk", "-o", "oci:clay:t1"], words].concat();
+        lab.kiln(&words).output().unwrap()
+    };
+    let said = export(&[]);
+    assert!(said.status.success(), "{}", text(&said));
+    let index = std::fs::read(lab.path("clay/index.json")).unwrap();
+    let push = |place: &str| lab.kiln(&["push", "build", place]).output().unwrap();
+    refused(&push("oci:clay:t1"), 2, &["tag `t1` stands for something that is no build", "--force"]);
+    assert_eq!(std::fs::read(lab.path("clay/index.json")).unwrap(), index);
+    let said = push("oci:clay:t2");
+    assert!(said.status.success(), "{}", text(&said));
+    // An export does not take the tag of an image that cannot be read either.
+    for name in std::fs::read_dir(lab.path("clay/blobs/sha256")).unwrap() {
+        std::fs::write(name.unwrap().path(), "damaged").unwrap();
+    }
+    refused(&export(&[]), 2, &["has an image with tag `t1` already"]);
+    let said = export(&["--force"]);
+    assert!(said.status.success(), "{}", text(&said));
+}
