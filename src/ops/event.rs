@@ -7,7 +7,7 @@ use crate::exec::source::SourceTrees;
 use crate::guest::event::{TestEvent, TestListener};
 use crate::inspect::leak::Hit;
 use crate::lock::resolve::Progress;
-use crate::lock::{ReadError, Settled};
+use crate::lock::{EditedLine, Lost, OddPath, ReadError, Settled};
 use crate::plan::root::Finding;
 use crate::recipe::local::LocalReader;
 use crate::world::download::ServerAnswer;
@@ -130,6 +130,15 @@ pub enum Notice<'a> {
         /// Why.
         error: &'a ReadError,
     },
+    /// Parts of a lock cannot be read, and it is made again from the others.
+    LockSalvaged {
+        /// Where it is.
+        path: &'a std::path::Path,
+        /// Why it cannot be read as it is.
+        error: &'a ReadError,
+        /// What is not kept.
+        lost: &'a [Lost],
+    },
     /// A lock was merged, and is made again from what its sides pin.
     LockSettled {
         /// Where it is.
@@ -162,6 +171,15 @@ pub enum Notice<'a> {
     LockChanged {
         /// Where it is.
         path: &'a std::path::Path,
+        /// Packages that are not kept.
+        odd: &'a [OddPath],
+    },
+    /// The same, where it is known what kiln wrote.
+    LockEdited {
+        /// Where it is.
+        path: &'a std::path::Path,
+        /// What was changed, and whether it is in the new lock.
+        lines: &'a [(EditedLine, bool)],
     },
 }
 
