@@ -58,7 +58,7 @@ pub struct Bundled {
 /// Writes a bundle.
 pub fn bundle(session: &Session<'_>, request: &BundleRequest) -> Result<Bundled, OpsError> {
     let recipe = named(session.world, &request.recipe)?;
-    let known = request.since.as_deref().map(since::held).transpose()?.unwrap_or_default();
+    let known = request.since.as_deref().map(|file| since::held(session.world, file)).transpose()?.unwrap_or_default();
     let ready = load::ready(session, &recipe)?;
     local::verifiable(&ready.loaded.recipe)?;
     if request.contents == BundleContents::Outputs {
