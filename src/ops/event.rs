@@ -50,6 +50,27 @@ pub enum OpsEvent<'a> {
         /// All of them.
         total: u64,
     },
+    /// A disk is written in another format next.
+    Writing {
+        /// Its name in the result directory.
+        name: &'a str,
+        /// The format, in words.
+        form: &'a dyn std::fmt::Display,
+    },
+    /// So much of it has been looked at.
+    Exporting {
+        /// Bytes of its content.
+        done: u64,
+        /// All of them.
+        total: u64,
+    },
+    /// So many packages have been read for what they say of themselves.
+    PackagesRead {
+        /// How many.
+        done: usize,
+        /// Of how many.
+        total: usize,
+    },
     /// Something else worth telling, that stops nothing.
     Notice(Notice<'a>),
 }
