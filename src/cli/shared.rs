@@ -35,47 +35,50 @@ impl RecipeArgs {
     }
 }
 
-/// How steps are carried out.
+/// Where the help lists how steps are carried out.
+const BUILD_OPTIONS: &str = "Build options";
+
+/// How steps are carried out: under a heading of their own, behind what a verb has itself.
 #[derive(Debug, Args)]
 pub struct RealizeArgs {
     /// Do not access the network; every input must be in the store
-    #[arg(long)]
+    #[arg(help_heading = BUILD_OPTIONS, long)]
     pub offline: bool,
     /// Number of parallel steps, and of jobs in a kernel build [default: number of CPUs]
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(help_heading = BUILD_OPTIONS, long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub jobs: Option<u32>,
     /// Run every step again, ignoring cached results and caches
-    #[arg(long)]
+    #[arg(help_heading = BUILD_OPTIONS, long)]
     pub no_cache: bool,
     /// Also take results of steps from this cache, a directory, an OCI image layout (oci:DIR), the address of a web server, or a
     /// repository of a registry (registry.example/NAME, or plain-http=registry.example/NAME without TLS), if a trusted key has signed them. Others are listed in KILN_CACHES and in kiln/caches of the user's configuration
-    #[arg(long = "cache", value_name = "PLACE", conflicts_with = "without_caches")]
+    #[arg(help_heading = BUILD_OPTIONS, long = "cache", value_name = "PLACE", conflicts_with = "without_caches")]
     pub caches: Vec<String>,
     /// Take nothing from caches, and use no result that was taken from one before
-    #[arg(long)]
+    #[arg(help_heading = BUILD_OPTIONS, long)]
     pub without_caches: bool,
     /// Also trust what the keys in this file have signed (results in caches, and builds for `kiln run --signed`), besides those in
     /// kiln/trusted-keys of the user's configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = BUILD_OPTIONS, long, value_name = "FILE")]
     pub trusted_keys: Vec<PathBuf>,
     /// Compile kernels incrementally if since the last such build only their configuration changed, or files of their
     /// source directory.
     /// The result is not recorded in the lock until `kiln verify --rebuild` has confirmed it
-    #[arg(long, conflicts_with = "no_cache")]
+    #[arg(help_heading = BUILD_OPTIONS, long, conflicts_with = "no_cache")]
     pub incremental: bool,
     /// Change a limit of steps: memory=16GiB, processes=8192, disk=200GiB, silence=1h or log=1GiB; `none` removes it.
     /// KILN_LIMITS may hold several, separated by spaces
-    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    #[arg(help_heading = BUILD_OPTIONS, long = "limit", value_name = "NAME=VALUE")]
     pub limits: Vec<Limit>,
     /// Deliver artifacts even if they contain host paths, the host name or today's date
-    #[arg(long)]
+    #[arg(help_heading = BUILD_OPTIONS, long)]
     pub allow_leaks: bool,
     /// Run every program of the packages itself: without this option, programs that scripts run over and over (update-ca-certificates,
     /// deb-systemd-helper, debconf's frontend) are replaced by quicker ones that do the same, for the time of the build
-    #[arg(long)]
+    #[arg(help_heading = BUILD_OPTIONS, long)]
     pub without_stand_ins: bool,
     /// Vary the clock and the directory order in steps (used by `kiln verify --rebuild`)
-    #[arg(long = "vary", hide = true)]
+    #[arg(help_heading = BUILD_OPTIONS, long = "vary", hide = true)]
     pub variation: bool,
 }
 
@@ -116,4 +119,36 @@ pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
 
 pub(super) fn size(text: &str) -> Result<ByteSize, String> {
     ByteSize::parse(text).ok_or_else(|| "expected a size with a unit, such as 20GiB or 512MiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::super::Cli;
+
+    /// Whoever reads the help of `kiln export` looks for `--format` first.
+    #[test]
+    fn build_options_stand_behind_those_of_the_verb() {
+        let cli = Cli::command();
+        let mut verbs = 0;
+        for verb in cli.get_subcommands() {
+            let heading = |name: &str| {
+                let arg = verb.get_arguments().find(|arg| arg.get_id() == name);
+                arg.map(|arg| arg.get_help_heading().map(str::to_owned))
+            };
+            // Few verbs that build have all of them in common.
+            let Some(found) = heading("without_stand_ins") else { continue };
+            verbs += 1;
+            assert_eq!(found.as_deref(), Some("Build options"), "{}", verb.get_name());
+            assert_eq!(heading("jobs").flatten(), found, "{}", verb.get_name());
+            for own in ["recipe", "set", "json", "output", "format", "key", "out", "outputs", "reference"] {
+                assert_eq!(heading(own).flatten(), None, "{own} of {}", verb.get_name());
+            }
+            let help = verb.clone().render_long_help().to_string();
+            let own = help.find("\nOptions:").unwrap_or_else(|| panic!("{help}"));
+            assert!(own < help.find("\nBuild options:").unwrap_or(0), "{help}");
+        }
+        assert!(verbs > 5, "{verbs}");
+    }
 }

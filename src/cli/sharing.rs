@@ -12,7 +12,6 @@ pub struct BundleArgs {
     /// Path to a recipe or its lock
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// How a build for --outputs goes
     #[command(flatten)]
     pub realize: RealizeArgs,
     /// File to write the bundle to
@@ -24,7 +23,7 @@ pub struct BundleArgs {
     /// Bundle what a run needs, the artifacts (built first if needed) and the locked QEMU, instead of what a rebuild needs
     #[arg(long)]
     pub outputs: bool,
-    /// Leave out packages, sources and artifacts that this other lock or bundle has
+    /// Leave out packages, sources and artifacts that this other lock or bundle has, or the lock of this other recipe
     #[arg(long, value_name = "FILE")]
     pub since: Option<PathBuf>,
     /// Print JSON

@@ -5,7 +5,7 @@ use super::output;
 use crate::base::{Foreign, Timestamp, counted};
 use crate::cli;
 use crate::ops::attest::{self, AttestRequest, Attested, Attester, Older, QuorumReport, QuorumRequest};
-use crate::ops::{ExistingFile, Session};
+use crate::ops::{ErrorClass, ExistingFile, Session};
 use crate::world::outlet::Standing;
 
 /// Carries `kiln attest` out.
@@ -59,10 +59,16 @@ pub fn verify(session: &Session<'_>, args: &cli::VerifyArgs, required: usize) ->
         let text = format!("{}: {agreed} of {required} required {builders} agree{enough}", Foreign(recipe));
         let attesters: String = report.attesters.iter().map(|one| format!("\n{}", attester(one))).collect();
         let text = format!("{text}{attesters}{}", against(&report));
-        return Err(Failure::mismatch(text));
+        // Nobody disagrees; those who may agree were not heard.
+        let class = if report.is_undecided() { ErrorClass::Host } else { ErrorClass::Mismatch };
+        return Err(Failure::Stated { class, text });
     }
     // What speaks against a build that is accepted is not left out.
-    if !report.others.is_empty() || !report.manifests.is_empty() || !report.problems.is_empty() {
+    if !report.others.is_empty()
+        || !report.manifests.is_empty()
+        || !report.unreachable.is_empty()
+        || !report.problems.is_empty()
+    {
         crate::tell!("warning: {}: not all attestations agree or count{}", Foreign(recipe), against(&report));
     }
     if args.json {
@@ -93,6 +99,7 @@ fn against(report: &QuorumReport) -> String {
         lines.extend(other.differences.iter().map(|difference| format!("    {difference}")));
     }
     lines.extend(report.manifests.iter().map(|other| format!("  the same files, but another manifest: {other}")));
+    lines.extend(report.unreachable.iter().map(|place| format!("  not reached: {place}")));
     lines.extend(report.problems.iter().map(|problem| format!("  not counted: {problem}")));
     lines.iter().map(|line| format!("\n{line}")).collect()
 }

@@ -46,6 +46,11 @@ impl OpsListener for Terminal {
             OpsEvent::Pushing { done, total } => {
                 crate::tell!("push: {} of {}", ByteSize(done).rounded(), ByteSize(total).rounded());
             }
+            OpsEvent::Writing { name, form } => crate::tell!("writing {} as {form}", Foreign(name)),
+            OpsEvent::Exporting { done, total } => {
+                crate::tell!("export: {} of {}", ByteSize(done).rounded(), ByteSize(total).rounded());
+            }
+            OpsEvent::PackagesRead { done, total } => crate::tell!("packages read: {done} of {total}"),
             OpsEvent::Notice(notice) => notices::tell(notice),
         }
     }

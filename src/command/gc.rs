@@ -14,10 +14,7 @@ pub fn run(session: &Session<'_>, args: &cli::GcArgs) -> Result<(), Failure> {
     let store = load::open_store(session.world)?;
     let found = if args.check { Some(store.recheck()?) } else { None };
     let since = session.world.now().0 - i64::from(args.keep_days) * 86_400;
-    let mut policy = Policy { since, dry_run: args.dry_run };
-    if let Some(most) = args.max_size {
-        policy = store.fitting(&policy, most.0)?;
-    }
+    let policy = Policy { since, most: args.max_size.map(|most| most.0), dry_run: args.dry_run };
     let report = store.collect(&policy)?;
     if let Some(most) = args.max_size {
         limited(&store, most, &report, args.dry_run)?;

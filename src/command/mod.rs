@@ -21,6 +21,7 @@ pub mod gc;
 mod gdb;
 pub mod kconfig;
 pub mod lock;
+mod lock_notices;
 mod notices;
 pub mod outdated;
 pub mod output;

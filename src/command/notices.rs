@@ -1,5 +1,6 @@
 //! What is worth telling although it stops nothing, in words on standard error.
 
+use super::lock_notices;
 use crate::base::{Foreign, counted};
 use crate::ops::error::leaks;
 use crate::ops::event::Notice;
@@ -10,6 +11,12 @@ use crate::world::download::ServerAnswer;
 /// Says it.
 pub(super) fn tell(notice: Notice<'_>) {
     match notice {
+        Notice::Relocked { .. }
+        | Notice::LockIgnored { .. }
+        | Notice::LockSalvaged { .. }
+        | Notice::LockSettled { .. }
+        | Notice::LockChanged { .. }
+        | Notice::LockEdited { .. } => lock_notices::tell(notice),
         Notice::NotSearched { artifact } => {
             crate::tell!(
                 "warning: {artifact} was not searched for traces of the host; build with `--no-cache` to search it"
@@ -60,33 +67,6 @@ pub(super) fn tell(notice: Notice<'_>) {
                 crate::tell!("  {}: {}", Foreign(url), Foreign(why));
             }
         }
-        Notice::Relocked { committed, used, changes } => {
-            crate::tell!(
-                "warning: no server has some files of {} any more; this build uses other versions:",
-                Foreign(committed.display())
-            );
-            changes.iter().for_each(|change| crate::tell!("  {change}"));
-            crate::tell!(
-                "warning: its lock is {}; {} is unchanged (`kiln lock --gone` would change it)",
-                Foreign(used.display()),
-                Foreign(committed.display())
-            );
-        }
-        Notice::LockIgnored { path, error } => {
-            crate::tell!("error: {}: {error}", path.display());
-            crate::tell!("warning: it is made again from scratch");
-        }
-        Notice::LockSettled { path, error, settled } => {
-            let reason = error.to_string();
-            let reason = reason.split("\n  help: ").next().unwrap_or_default();
-            crate::tell!("warning: {}: {reason}", Foreign(path.display()));
-            crate::tell!(
-                "kept: {} pins that both sides have, and {} of one side as far as the recipe needs them",
-                settled.agreed,
-                settled.one_sided
-            );
-            settled.contested.iter().for_each(|pin| crate::tell!("resolved again: {pin}"));
-        }
         Notice::KeySkipped { path, reason } => {
             crate::tell!("warning: {} is not handed to the machines: {}", Foreign(path.display()), Foreign(reason));
         }
@@ -96,8 +76,5 @@ pub(super) fn tell(notice: Notice<'_>) {
             Foreign(step),
             origin.words()
         ),
-        Notice::LockChanged { path } => {
-            crate::tell!("warning: {} was edited or merged; its pins are kept", path.display());
-        }
     }
 }

@@ -77,19 +77,19 @@ impl DiskReader {
     }
 }
 
-/// Hands on every piece of a disk that has anything but zeros, with its number, as long as `go_on` has no error; the last one
-/// is filled up with zeros.
+/// Hands on every piece of a disk that has anything but zeros, with its number, as long as `go_on` has no error for the byte that
+/// is looked at; the last one is filled up with zeros.
 pub fn pieces(
     disk: &mut DiskReader,
     piece: u64,
-    go_on: &dyn Fn() -> io::Result<()>,
+    go_on: &dyn Fn(u64) -> io::Result<()>,
     take: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let size = disk.size();
     let mut buffer = vec![0; piece as usize];
     let mut at = 0;
-    while let Some(data) = disk.next_data(at, go_on)? {
-        go_on()?;
+    while let Some(data) = disk.next_data(at, &|| go_on(at))? {
+        go_on(data.start)?;
         let number = data.start / piece;
         let count = piece.min(size - number * piece) as usize;
         buffer[count..].fill(0);

@@ -21,7 +21,7 @@ const TABLE: u64 = HEADER + 1024;
 const VERSION: u32 = 0x0001_0000;
 
 /// Writes the disk to an empty file, as long as `go_on` has no error.
-pub fn write(disk: &mut DiskReader, out: &File, go_on: &dyn Fn() -> io::Result<()>) -> io::Result<()> {
+pub fn write(disk: &mut DiskReader, out: &File, go_on: &dyn Fn(u64) -> io::Result<()>) -> io::Result<()> {
     let size = disk.size();
     let blocks = size.div_ceil(BLOCK);
     let mut table = vec![0xff; (blocks * 4).next_multiple_of(SECTOR) as usize];

@@ -75,7 +75,11 @@ impl Layout {
 }
 
 /// Writes the disk to an empty file, as long as `go_on` has no error.
-pub fn write(disk: &mut DiskReader, (out, name): (&File, &str), go_on: &dyn Fn() -> io::Result<()>) -> io::Result<()> {
+pub fn write(
+    disk: &mut DiskReader,
+    (out, name): (&File, &str),
+    go_on: &dyn Fn(u64) -> io::Result<()>,
+) -> io::Result<()> {
     let size = disk.size();
     let layout = Layout::new(size);
     let mut table = vec![0; (layout.tables * TABLE_SECTORS * SECTOR) as usize];

@@ -9,27 +9,33 @@ mod canonical;
 mod contents;
 mod described;
 mod diff;
+mod lines;
 mod merge;
 mod mismatch;
 mod place;
 mod purl;
 mod read;
 pub mod resolve;
+mod salvage;
 mod satisfies;
 mod sides;
 mod wire;
 mod write;
+mod written;
 
 pub use described::recipe_digest;
 pub use diff::{Change, diff};
-pub use merge::{Contested, Settled, settle};
+pub use lines::{EditedLine, compared};
+pub use merge::{Contested, Settled, has_sides, settle};
 pub use mismatch::{LockLine, Mismatch};
 pub use place::{NotAPlace, SourcePlace, public_url};
 pub use purl::package_url;
-pub use read::{ReadError, read, read_changed};
+pub use read::{ReadError, Remedy, read, read_changed};
 pub use resolve::first_layer;
+pub use salvage::{Lost, salvage, with_remedy};
 pub use satisfies::satisfies;
 pub use write::{inputs_digest, write};
+pub use written::{OddPath, is_written, mended, odd_lines, stated_checksum, take_odd};
 
 use std::collections::{BTreeMap, BTreeSet};
 

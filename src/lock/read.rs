@@ -22,7 +22,7 @@ use sets::{one_size, ordered};
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Not the TOML of a lock; the message has line and column, too.
-    #[error("invalid lock{}", Quoted(.message, "  "))]
+    #[error("invalid lock{}\n  help: {}", Quoted(.message, "  "), .remedy.words())]
     Syntax {
         /// What the parser says, with the line that it stopped at.
         message: String,
@@ -30,6 +30,8 @@ pub enum ReadError {
         line: usize,
         /// In characters, from 1.
         column: usize,
+        /// What can be done.
+        remedy: Remedy,
     },
     /// Conflict markers of git.
     #[error(
@@ -55,7 +57,9 @@ pub enum ReadError {
         key: String,
     },
     /// Another format.
-    #[error("lock has format {0}, but this version of kiln reads format {FORMAT}; run `kiln lock` to make it again")]
+    #[error(
+        "lock has format {0}, but this version of kiln reads format {FORMAT}\n  help: run `kiln lock --update`, which makes it again from what the archives have now"
+    )]
     Format(u32),
     /// From a kiln whose builds give other bytes.
     #[error(
@@ -76,6 +80,27 @@ pub enum ReadError {
         /// What is wrong.
         problem: String,
     },
+}
+
+/// The way out of a text that is no lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Most of it can be read.
+    Lock,
+    /// Nobody knows what it pins.
+    Restore,
+}
+
+impl Remedy {
+    fn words(self) -> &'static str {
+        match self {
+            Remedy::Lock => "run `kiln lock`, which keeps every pin that can be read and says which it cannot",
+            Remedy::Restore => {
+                "restore the line; `kiln lock --update` makes the lock again from what the archives have now, with \
+                 other versions"
+            }
+        }
+    }
 }
 
 fn fact(place: impl Into<String>, problem: impl Into<String>) -> ReadError {
@@ -171,13 +196,14 @@ pub(super) fn recipe(wire: WireRecipe) -> LockedRecipe {
     LockedRecipe { name: wire.name, digest: wire.digest, files: wire.files, params: wire.params }
 }
 
-fn syntax(text: &str, error: &toml::de::Error) -> ReadError {
+pub(super) fn syntax(text: &str, error: &toml::de::Error) -> ReadError {
     let before = &text[..text.floor_char_boundary(error.span().map_or(0, |span| span.start))];
     let line = before.rfind('\n').map_or(0, |newline| newline + 1);
     ReadError::Syntax {
         message: error.to_string().trim_end().to_owned(),
         line: before.matches('\n').count() + 1,
         column: before[line..].chars().count() + 1,
+        remedy: Remedy::Restore,
     }
 }
 

@@ -124,7 +124,7 @@ pub(super) fn doubled(text: &str) -> Option<Doubled> {
 /// What a line is about: the number of the table or list that it stands in, and what it names there. Names are not put together: a
 /// text with a name of megabytes and a million lines below it would be terabytes of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key<'a> {
+pub(super) struct Key<'a> {
     owner: usize,
     name: &'a str,
 }
@@ -150,8 +150,23 @@ impl Keys<'_> {
     }
 }
 
+/// What the lines of two texts are about: the same for those that state the same fact. Nothing of texts that are too long.
+pub(super) fn facts<'a>(texts: [&[&'a str]; 2]) -> Option<[Vec<Option<Key<'a>>>; 2]> {
+    if texts.iter().any(|lines| lines.len() > MAX_LINES) {
+        return None;
+    }
+    let mut numbers = BTreeMap::new();
+    Some(texts.map(|lines| numbered(lines, &mut numbers)))
+}
+
 fn keys<'a>(lines: &[&'a str]) -> Keys<'a> {
-    let mut numbers: BTreeMap<Key<'a>, usize> = BTreeMap::new();
+    let mut numbers = BTreeMap::new();
+    let lines = numbered(lines, &mut numbers);
+    Keys { lines, owners: numbers.into_iter().map(|(key, number)| (number, key)).collect() }
+}
+
+/// What each line is about; tables and lists get numbers as they come.
+fn numbered<'a>(lines: &[&'a str], numbers: &mut BTreeMap<Key<'a>, usize>) -> Vec<Option<Key<'a>>> {
     let mut number = |key: Key<'a>| {
         let next = numbers.len() + 1;
         *numbers.entry(key).or_insert(next)
@@ -184,7 +199,7 @@ fn keys<'a>(lines: &[&'a str]) -> Keys<'a> {
         };
         keys.push(key);
     }
-    Keys { lines: keys, owners: numbers.into_iter().map(|(key, number)| (number, key)).collect() }
+    keys
 }
 
 /// Name and architecture of a package; of other items, all of it.

@@ -7,7 +7,7 @@ use crate::exec::source::SourceTrees;
 use crate::guest::event::{TestEvent, TestListener};
 use crate::inspect::leak::Hit;
 use crate::lock::resolve::Progress;
-use crate::lock::{ReadError, Settled};
+use crate::lock::{EditedLine, Lost, OddPath, ReadError, Settled};
 use crate::plan::root::Finding;
 use crate::recipe::local::LocalReader;
 use crate::world::download::ServerAnswer;
@@ -49,6 +49,27 @@ pub enum OpsEvent<'a> {
         done: u64,
         /// All of them.
         total: u64,
+    },
+    /// A disk is written in another format next.
+    Writing {
+        /// Its name in the result directory.
+        name: &'a str,
+        /// The format, in words.
+        form: &'a dyn std::fmt::Display,
+    },
+    /// So much of it has been looked at.
+    Exporting {
+        /// Bytes of its content.
+        done: u64,
+        /// All of them.
+        total: u64,
+    },
+    /// So many packages have been read for what they say of themselves.
+    PackagesRead {
+        /// How many.
+        done: usize,
+        /// Of how many.
+        total: usize,
     },
     /// Something else worth telling, that stops nothing.
     Notice(Notice<'a>),
@@ -130,6 +151,15 @@ pub enum Notice<'a> {
         /// Why.
         error: &'a ReadError,
     },
+    /// Parts of a lock cannot be read, and it is made again from the others.
+    LockSalvaged {
+        /// Where it is.
+        path: &'a std::path::Path,
+        /// Why it cannot be read as it is.
+        error: &'a ReadError,
+        /// What is not kept.
+        lost: &'a [Lost],
+    },
     /// A lock was merged, and is made again from what its sides pin.
     LockSettled {
         /// Where it is.
@@ -162,6 +192,15 @@ pub enum Notice<'a> {
     LockChanged {
         /// Where it is.
         path: &'a std::path::Path,
+        /// Packages that are not kept.
+        odd: &'a [OddPath],
+    },
+    /// The same, where it is known what kiln wrote.
+    LockEdited {
+        /// Where it is.
+        path: &'a std::path::Path,
+        /// What was changed, and whether it is in the new lock.
+        lines: &'a [(EditedLine, bool)],
     },
 }
 

@@ -77,7 +77,7 @@ fn unusable(path: &Path, error: WorldError) -> OpsError {
 /// A lock, if there is one.
 pub fn read_lock(world: &dyn World, path: &Path) -> Result<Option<Lock>, OpsError> {
     let Some(text) = lock_text(world, path)? else { return Ok(None) };
-    let wrong = |source| LockError::Read { path: path.to_owned(), source };
+    let wrong = |error| LockError::Read { path: path.to_owned(), source: lock::with_remedy(&text, error) };
     Ok(Some(lock::read(&text).map_err(wrong)?))
 }
 

@@ -1,16 +1,16 @@
 //! Asks the archives what exists, and writes down which bits the recipe means.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{LockError, OpsError};
 use super::event::{Notice, OpsEvent};
 use super::load::{self, Loaded};
+use super::previous::Previous;
 use super::session::Session;
-use super::{edited, machines, mirrors, project};
+use super::{edited, machines, mirrors, project, written};
 use crate::base::{Diagnostic, Digest};
 use crate::lock::resolve::{self, DirectoryCache, Progress, ResolveContext, Update};
-use crate::lock::{self, Lock, LockedMachine, Mismatch, ReadError};
+use crate::lock::{self, EditedLine, Lock, LockedMachine, Mismatch};
 use crate::plan;
 use crate::recipe::Recipe;
 
@@ -28,14 +28,26 @@ pub struct Locked {
 pub fn lock(loaded: &Loaded<'_>, update: &Update) -> Result<Locked, OpsError> {
     let session = &loaded.session;
     let before = load::lock_text(session.world, &loaded.lock_path)?;
-    let previous = before.as_deref().and_then(|text| previous(session, &loaded.lock_path, text));
-    let lock = made(loaded, previous.as_ref(), update)?;
+    let previous = match before.as_deref() {
+        Some(text) => Previous::read(session, &loaded.lock_path, text, update)?,
+        None => Previous::default(),
+    };
+    let lock = made(loaded, previous.lock.as_ref(), update)?;
     let text = lock::write(&lock);
+    if let (Some(before), Some(original)) = (&before, &previous.original) {
+        let left = lock::compared(original, &text);
+        let left: BTreeSet<_> = left.iter().map(|line| (&line.now, &line.before)).collect();
+        let is_kept = |line: &EditedLine| left.contains(&(&line.now, &line.before));
+        let lines: Vec<(EditedLine, bool)> =
+            lock::compared(original, before).into_iter().map(|line| (line.clone(), is_kept(&line))).collect();
+        session.notice(Notice::LockEdited { path: &loaded.lock_path, lines: &lines });
+    }
+    written::keep(&load::open_store(session.world)?, &text);
     let written = before.as_deref() != Some(&text);
     if written {
         project::write_lock(&loaded.lock_path, &text)?;
     }
-    Ok(Locked { previous, lock, written })
+    Ok(Locked { previous: previous.lock, lock, written })
 }
 
 /// A lock that is not written yet.
@@ -116,35 +128,6 @@ fn same_machines(
 
 fn changed(what: &'static str, name: &str) -> LockError {
     LockError::Inconsistent { what, name: name.to_owned() }
-}
-
-/// The lock that is there. What a hand has changed counts, and of a merge what both sides have; one of which nothing can be
-/// read is as good as none, but that is told.
-fn previous(session: &Session<'_>, path: &Path, text: &str) -> Option<Lock> {
-    let error = match lock::read(text) {
-        Ok(lock) => return Some(lock),
-        Err(error) => error,
-    };
-    let settled = match error {
-        ReadError::Changed => {
-            session.notice(Notice::LockChanged { path });
-            return lock::read_changed(text).ok();
-        }
-        ReadError::Conflict { .. } | ReadError::Doubled { .. } | ReadError::Fact { .. } => lock::settle(text),
-        _ => return ignored(session, path, &error),
-    };
-    match settled {
-        Ok((lock, settled)) => {
-            session.notice(Notice::LockSettled { path, error: &error, settled: &settled });
-            Some(lock)
-        }
-        Err(error) => ignored(session, path, &error),
-    }
-}
-
-fn ignored(session: &Session<'_>, path: &Path, error: &ReadError) -> Option<Lock> {
-    session.notice(Notice::LockIgnored { path, error });
-    None
 }
 
 fn steps(recipe: &Recipe, lock: &Lock) -> BTreeMap<String, Digest> {

@@ -42,6 +42,7 @@ mod options;
 pub mod outdated;
 mod own;
 mod packed_qemu;
+mod previous;
 pub mod project;
 mod qemu;
 mod qemu_tree;
@@ -69,6 +70,7 @@ mod verify;
 mod warnings;
 mod watch;
 mod witness;
+mod written;
 
 pub use build::{Built, QemuDelivery, build, build_with};
 pub use check::{Versions, check};

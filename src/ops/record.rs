@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::error::{MismatchError, OpsError, OutputMismatch};
 use super::event::Notice;
 use super::load::Ready;
-use super::{ids, local, machines, project};
+use super::{ids, local, machines, project, written};
 use crate::base::Digest;
 use crate::exec::Realized;
 use crate::exec::cache::ResultOrigin;
@@ -68,7 +68,9 @@ fn write(ready: &Ready<'_>, mut lock: Lock, realized: &Realized) -> Result<(), O
     if lock == ready.lock {
         return Ok(());
     }
-    Ok(project::write_lock(&ready.loaded.lock_path, &lock::write(&lock))?)
+    let text = lock::write(&lock);
+    written::keep(&ready.store, &text);
+    Ok(project::write_lock(&ready.loaded.lock_path, &text)?)
 }
 
 fn outputs(ready: &Ready<'_>, realized: &Realized) -> BTreeMap<String, LockedOutput> {

@@ -1,6 +1,8 @@
 //! Garbage collection: keeps what results used lately consist of and were made from, what came in lately, and what roots name.
 
-use std::collections::BTreeMap;
+mod fit;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,8 @@ const LIMIT: u64 = 256 << 20;
 pub struct Policy {
     /// Seconds since 1970: what was used or came in at or after this instant stays.
     pub since: i64,
+    /// Of what stays by that, what was used longest ago goes as well until no more than so many bytes are left.
+    pub most: Option<u64>,
     /// Only say what would go.
     pub dry_run: bool,
 }
@@ -101,8 +105,25 @@ impl RecheckReport {
 struct Entry {
     part: &'static str,
     path: PathBuf,
+    digest: Option<Digest>,
     /// Seconds since 1970.
     last_used: i64,
+    role: Role,
+}
+
+/// What results say of a file or a tree, from what is missed least to what is missed most among those of one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    /// Nothing.
+    Unnamed,
+    /// A step read it, and none made it: it is fetched again.
+    Input,
+    /// A step made it, and another one read it.
+    Between,
+    /// A step made it for whoever built.
+    Made,
+    /// It is a result, or a message that one is about: small, and useless once what it names is gone.
+    Result,
 }
 
 /// The time of what stays under every policy.
@@ -114,12 +135,26 @@ struct Uses {
     /// When the result was used that is looked at.
     time: i64,
     last: BTreeMap<Digest, i64>,
+    /// What steps read and made.
+    inputs: BTreeSet<Digest>,
+    made: BTreeSet<Digest>,
 }
 
 impl Uses {
     fn mark(&mut self, digests: impl IntoIterator<Item = Digest>) {
         for digest in digests {
             self.mark_new(digest);
+        }
+    }
+
+    fn role(&self, digest: &Digest) -> Role {
+        match (self.inputs.contains(digest), self.made.contains(digest)) {
+            (true, false) => Role::Input,
+            (true, true) => Role::Between,
+            (false, true) => Role::Made,
+            // The messages that results are about.
+            (false, false) if self.last.contains_key(digest) => Role::Result,
+            (false, false) => Role::Unnamed,
         }
     }
 
@@ -136,11 +171,14 @@ impl Store {
     pub fn collect(&self, policy: &Policy) -> Result<GcReport, StoreError> {
         let Some(_alone) = self.alone()? else { return Err(StoreError::Busy) };
         let mut report = GcReport::default();
-        for entry in self.entries()? {
-            if entry.last_used >= policy.since {
-                report.kept += u64::from(matches!(entry.part, "cas" | "tree"));
-                continue;
-            }
+        let (gone, kept): (Vec<Entry>, Vec<Entry>) =
+            self.entries()?.into_iter().partition(|entry| entry.last_used < policy.since);
+        let (more, kept) = match policy.most {
+            Some(most) => self.beyond(kept, most)?,
+            None => (Vec::new(), kept),
+        };
+        report.kept = kept.iter().filter(|entry| matches!(entry.part, "cas" | "tree")).count() as u64;
+        for entry in gone.into_iter().chain(more) {
             let bytes = size(&entry.path)?;
             report.removed += 1;
             report.bytes += bytes;
@@ -154,24 +192,6 @@ impl Store {
             self.forget_alike()?;
         }
         Ok(report)
-    }
-
-    /// The policy that also removes what was used longest ago, so that no more than `most` bytes stay if that is possible.
-    pub fn fitting(&self, policy: &Policy, most: u64) -> Result<Policy, StoreError> {
-        // What others write or move meanwhile could not be measured.
-        let Some(_alone) = self.alone()? else { return Err(StoreError::Busy) };
-        let mut kept = BTreeMap::new();
-        for entry in self.entries()?.into_iter().filter(|entry| entry.last_used >= policy.since) {
-            *kept.entry(entry.last_used).or_insert(0) += size(&entry.path)?;
-        }
-        let (mut left, mut since) = (kept.values().sum::<u64>(), policy.since);
-        for (last_used, bytes) in kept {
-            if left <= most || last_used == ALWAYS {
-                break;
-            }
-            (left, since) = (left - bytes, last_used + 1);
-        }
-        Ok(Policy { since, ..*policy })
     }
 
     /// What each part of the store takes.
@@ -251,18 +271,23 @@ impl Store {
                     ("lock", Some(_)) => i64::MIN,
                     ("lock", None) => ALWAYS,
                     (_, digest) => {
-                        let named = digest.and_then(|digest| used.get(&digest).copied());
+                        let named = digest.and_then(|digest| used.last.get(&digest).copied());
                         time(&path)?.max(named.unwrap_or(i64::MIN))
                     }
                 };
-                entries.push(Entry { part, path, last_used });
+                let role = match (part, digest) {
+                    ("ac", Some(_)) => Role::Result,
+                    ("cas" | "tree", Some(digest)) => used.role(&digest),
+                    _ => Role::Unnamed,
+                };
+                entries.push(Entry { part, path, digest, last_used, role });
             }
         }
         Ok(entries)
     }
 
     /// When the results that name a digest were used last: as an output, the action, or an input of it.
-    fn uses(&self) -> Result<BTreeMap<Digest, i64>, StoreError> {
+    fn uses(&self) -> Result<Uses, StoreError> {
         let mut results = Vec::new();
         for name in fs::names(&self.root.join("ac"))? {
             let Some(action) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
@@ -278,7 +303,7 @@ impl Store {
             uses.time = time;
             self.mark_result(&action, &mut uses);
         }
-        Ok(uses.last)
+        Ok(uses)
     }
 
     /// What a root keeps is of use under every policy.
@@ -295,8 +320,14 @@ impl Store {
         uses.mark([*action]);
         for output in self.peek_result(action).unwrap_or_default().values() {
             match output {
-                Output::File { digest, .. } => uses.mark([*digest]),
-                Output::Tree { root, messages, .. } => uses.mark([*root, *messages]),
+                Output::File { digest, .. } => {
+                    uses.mark([*digest]);
+                    uses.made.insert(*digest);
+                }
+                Output::Tree { root, messages, .. } => {
+                    uses.mark([*root, *messages]);
+                    uses.made.insert(*root);
+                }
             }
         }
         self.mark_action(action, uses);
@@ -329,7 +360,9 @@ impl Store {
             let Some(directory) = digest.parts().and_then(|(digest, _)| self.message::<Directory>(&digest)) else {
                 continue;
             };
-            uses.mark(directory.files.iter().filter_map(|file| Some(file.digest.as_ref()?.parts()?.0)));
+            let files = || directory.files.iter().filter_map(|file| Some(file.digest.as_ref()?.parts()?.0));
+            uses.mark(files());
+            uses.inputs.extend(files());
             for node in directory.directories {
                 if let Some(digest) = node.digest
                     && digest.parts().is_some_and(|(known, _)| uses.mark_new(known))

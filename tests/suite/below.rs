@@ -98,7 +98,7 @@ fn what_one_store_lacks_is_read_below_and_nothing_is_written_there() {
     assert!(store.holds(&blob));
     store.forget_result(&action).unwrap();
     assert_eq!(store.recheck().unwrap().damaged, 0);
-    store.collect(&Policy { since: i64::MAX - 1, dry_run: false }).unwrap();
+    store.collect(&Policy { since: i64::MAX - 1, most: None, dry_run: false }).unwrap();
     assert!(!store.holds(&blob) && store.has(&blob));
     assert_eq!(store.below().map(|below| below.recheck().unwrap().checked).sum::<u64>(), 4);
     drop(store);
@@ -146,7 +146,7 @@ fn readers_do_not_wait_for_each_other_and_the_owner_waits_for_nobody() {
     let readers = [&one, &two].map(|own| over(own, &[&team]));
     readers.iter().for_each(|reader| drop(reader.tree(&root).unwrap()));
     assert!(!readers[0].was_disturbed_anywhere());
-    let report = owner.collect(&Policy { since: i64::MAX - 1, dry_run: false }).unwrap();
+    let report = owner.collect(&Policy { since: i64::MAX - 1, most: None, dry_run: false }).unwrap();
     assert!(report.removed >= 2, "no reader keeps anything there: {report:?}");
     // Whoever has used it sees that it went; whoever has not, that it is not there.
     assert!(readers[0].was_disturbed_anywhere() && readers[0].below().next().is_none());

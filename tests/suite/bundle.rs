@@ -114,7 +114,9 @@ fn a_bundle_is_the_same_wherever_whenever_and_from_whatever_it_is_made() {
 fn what_the_other_side_has_is_left_out_and_missed_where_it_is_not() {
     let lab = Lab::new("bundle-since");
     let whole = bundle(&lab, &["tiny.kiln"]).metadata().unwrap().len();
-    for (other, file) in [("b.tar", "from-bundle.tar"), ("tiny.lock", "from-lock.tar")] {
+    for (other, file) in
+        [("b.tar", "from-bundle.tar"), ("tiny.lock", "from-lock.tar"), ("tiny.kiln", "from-recipe.tar")]
+    {
         let said = succeed(lab.kiln().args(["bundle", "tiny.kiln", "--since", other, "-o", file]));
         assert!(said.contains("7 files left out"), "{said}");
         assert!(lab.directory.join(file).metadata().unwrap().len() < whole / 20);
@@ -125,8 +127,13 @@ fn what_the_other_side_has_is_left_out_and_missed_where_it_is_not() {
         succeed(elsewhere(&lab, &store).args(["unbundle", "b.tar", &format!("first-{store}")]));
         succeed(elsewhere(&lab, &store).args(["unbundle", file, &format!("second-{store}")]));
     }
-    let output = lab.kiln().args(["bundle", "tiny.kiln", "--since", "tiny.kiln", "-o", "d.tar"]).output().unwrap();
-    refused(&output, 2, &["neither a lock nor a bundle"]);
+    for name in ["other.kiln", "other.txt"] {
+        std::fs::copy(lab.directory.join("tiny.kiln"), lab.directory.join(name)).unwrap();
+    }
+    let output = lab.kiln().args(["bundle", "tiny.kiln", "--since", "other.kiln", "-o", "d.tar"]).output().unwrap();
+    refused(&output, 1, &["other.lock", "run `kiln lock` to make it"]);
+    let output = lab.kiln().args(["bundle", "tiny.kiln", "--since", "other.txt", "-o", "d.tar"]).output().unwrap();
+    refused(&output, 2, &["neither a lock, a recipe (.kiln) nor a bundle"]);
     assert!(!lab.directory.join("d.tar").exists());
 }
 

@@ -61,6 +61,11 @@ impl Tree {
         kiln.args(["verify", "--all"]).args(words).output().unwrap()
     }
 
+    /// The same beside the store that the locks were made with.
+    pub(super) fn verify_with_store(&self, words: &[&str]) -> Output {
+        self.kiln().args(["verify", "--all", "."]).args(words).output().unwrap()
+    }
+
     /// Nobody answers at the mirror.
     pub(super) fn kiln(&self) -> Command {
         let mut kiln = Command::new(env!("CARGO_BIN_EXE_kiln"));

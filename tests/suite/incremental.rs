@@ -302,7 +302,7 @@ fn a_kept_directory_is_one_users_alone_and_there_are_few() {
     let there = |key: &Digest| root.join("incremental").join(key.hex()).exists();
     assert_eq!(keys.iter().filter(|key| there(key)).count(), 4);
     assert!(there(&keys[5]), "the last one is the youngest");
-    let policy = |since| Policy { since, dry_run: false };
+    let policy = |since| Policy { since, most: None, dry_run: false };
     store.collect(&policy(0)).unwrap();
     assert!(there(&keys[5]), "used lately");
     store.collect(&policy(i64::MAX)).unwrap();

@@ -5,7 +5,7 @@ use std::process::Output;
 use kiln::lock::{read, settle, write};
 
 use super::every::Tree;
-use super::failure_support::text;
+use super::failure_support::{Lab, refused, text};
 
 const LOCK: &str = "lockfiles/uefi.lock";
 
@@ -88,11 +88,16 @@ fn a_hand_edit_is_told_from_a_merge_and_from_conflicts() {
     };
     let at = lock.find("  { name = \"bash\"").unwrap();
     let version = lock[at..].split('"').nth(5).unwrap();
-    let said = edited(&format!("version = \"{version}\""), &format!("version = \"{version}+x\""));
+    let number = |begin: &str| lock.lines().position(|line| line.starts_with(begin)).unwrap() + 1;
+    let changed = (format!("version = \"{version}\""), format!("version = \"{version}+x\""));
+    let first = number(lock.lines().find(|line| line.contains(&changed.0)).unwrap());
+    let line = format!("line {first}: `version` of `");
     has(
-        &said,
-        &["edited since `kiln lock` wrote it", "step `", "does not follow from what the lock pins", "run `kiln lock`"],
+        &edited(&changed.0, &changed.1),
+        &["edited since `kiln lock` wrote it", &line, "but kiln wrote", "run `kiln lock`"],
     );
+    let annotations = String::from_utf8(tree.verify_with_store(&["--format", "github"]).stdout).unwrap();
+    assert!(annotations.contains(&format!("::error file=lockfiles/uefi.lock,line={first},col=1")), "{annotations}");
     let said = edited("inrelease = \"", "valid-until = \"2030-01-01T00:00:00Z\"\ninrelease = \"");
     assert!(said.contains("edited since") || said.contains("a second time"), "{said}");
     // Git takes lines of one side in some places, and of the other side in others.
@@ -105,6 +110,133 @@ fn a_hand_edit_is_told_from_a_merge_and_from_conflicts() {
     has(&tree.moved(&[]), &[&format!("unresolved merge: 1 conflict, the first in line {number}")]);
     let said = edited("[recipe]\nname = \"uefi\"\n", "[recipe]\nname = \"uefi\"\nname = \"other\"\n");
     has(&said, &["unlocked merge: line ", "states `[recipe] name` a second time"]);
+}
+
+/// What a package is said to be that is the first of its line's kind: its line and its name.
+fn bash(lock: &str) -> (usize, &str) {
+    let at = lock.lines().position(|line| line.starts_with("  { name = \"bash\"")).unwrap();
+    (at + 1, lock.lines().nth(at).unwrap())
+}
+
+/// A lock as a colleague's store knows nothing of it.
+fn elsewhere(tree: &Tree) {
+    kiln::world::fs::remove_tree(&tree.0.join(".store")).unwrap();
+}
+
+fn exits(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code), "{}", text(output));
+    text(output)
+}
+
+#[test]
+fn a_part_of_a_pin_that_a_hand_changed_is_located_and_undone() {
+    let tree = tree("undone");
+    let lock = tree.read(LOCK);
+    let (number, line) = bash(&lock);
+    for (field, bogus) in
+        [("path", "pool/x/y.deb"), ("version", "9-9"), ("sha256", &*"0".repeat(64)), ("why", "required")]
+    {
+        let value = line.split(&format!(" {field} = \"")).nth(1).unwrap().split('"').next().unwrap();
+        let other = line.replace(&format!("{field} = \"{value}\""), &format!("{field} = \"{bogus}\""));
+        let edited = lock.replacen(line, &other, 1);
+        assert_ne!(edited, lock, "{field}");
+        tree.write(LOCK, &edited);
+        let said = format!("line {number}: `{field}` of `bash` is \"{bogus}\", but kiln wrote \"{value}\"");
+        has(&tree.moved(&[]), &[&said]);
+        has(&exits(&tree.lock(&[]), 0), &[&format!("edited: {said}: undone")]);
+        assert_eq!(tree.read(LOCK), lock, "{field}");
+    }
+    // A number of a user is nobody else's to know.
+    tree.write(LOCK, &lock.replacen("\"root\" = 0\n", "\"root\" = 0\n\"somebody\" = 900\n", 1));
+    has(&exits(&tree.lock(&[]), 0), &["was added: \"somebody\" = 900: kept"]);
+    assert!(tree.read(LOCK).contains("\"somebody\" = 900\n"));
+    exits(&tree.lock(&["--check"]), 0);
+}
+
+#[test]
+fn without_the_text_that_kiln_wrote_steps_tell_of_a_digest() {
+    let tree = tree("odd-digest");
+    let lock = tree.read(LOCK);
+    elsewhere(&tree);
+    let digest = bash(&lock).1.split("sha256 = \"").nth(1).unwrap().split('"').next().unwrap();
+    tree.write(LOCK, &lock.replacen(digest, &"0".repeat(64), 1));
+    has(&tree.moved(&[]), &["does not follow from what the lock pins", "`git diff` may show it"]);
+    // What no lock may say has a line all the same.
+    let (number, line) = bash(&lock);
+    tree.write(LOCK, &lock.replacen(line, &line.replace(" path = \"", " path = \"../"), 1));
+    has(&tree.moved(&[]), &["is not a path within a repository", &format!("line {number}: sets.")]);
+}
+
+#[test]
+fn a_package_with_the_path_of_another_is_resolved_again() {
+    let lab = Lab::new("odd-path");
+    let (file, kiln) = (lab.directory.join("tiny.lock"), |words: &[&str]| lab.kiln().args(words).output().unwrap());
+    let lock = std::fs::read_to_string(&file).unwrap();
+    let at = lock.lines().position(|line| line.starts_with("  { name = \"payload\"")).unwrap();
+    let line = lock.lines().nth(at).unwrap();
+    let path = line.split(" path = \"").nth(1).unwrap().split('"').next().unwrap();
+    std::fs::write(&file, lock.replacen(line, &line.replace(path, "pool/x/y.deb"), 1)).unwrap();
+    kiln::world::fs::remove_tree(&lab.store()).unwrap();
+    let said = format!("line {}: `pool/x/y.deb` is not the path of this version of `payload`", at + 1);
+    has(&exits(&kiln(&["lock", "tiny.kiln", "--check"]), 1), &[&said]);
+    has(&exits(&kiln(&["lock", "tiny.kiln"]), 0), &[&format!("resolved again: {said}")]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), lock);
+}
+
+/// Without an archive nobody knows what is pinned, and nothing moves unless that is asked for.
+#[test]
+fn a_lock_that_says_nothing_is_left_alone() {
+    let lab = Lab::new("unread");
+    let (file, kiln) = (lab.directory.join("tiny.lock"), |words: &[&str]| lab.kiln().args(words).output().unwrap());
+    let lock = std::fs::read_to_string(&file).unwrap();
+    let at = lock.lines().position(|line| line.starts_with("snapshot = ")).unwrap();
+    let snapshot = lock.replacen(lock.lines().nth(at).unwrap(), "snapshot = 1", 1);
+    let place = format!("at line {}", at + 1);
+    for (text, words) in [
+        (snapshot, [place.as_str(), "`kiln lock --update` makes the lock again"]),
+        (lock.replacen("version = 1\n", "version = 2\n", 1), ["lock has format 2", "`kiln lock --update`"]),
+        (lock.replacen("[recipe]", "[recipe", 1), ["invalid lock", "`kiln lock --update` makes the lock again"]),
+    ] {
+        // What it was is known to nobody.
+        kiln::world::fs::remove_tree(&lab.store()).unwrap();
+        std::fs::write(&file, &text).unwrap();
+        refused(&kiln(&["lock", "tiny.kiln"]), 1, &words);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        has(&exits(&kiln(&["lock", "tiny.kiln", "--update"]), 0), &["made again from scratch"]);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), lock);
+    }
+    // Where it is known, it is put back.
+    std::fs::write(&file, lock.replacen("[recipe]", "[recipe", 1)).unwrap();
+    has(&exits(&kiln(&["lock", "tiny.kiln"]), 0), &["was edited since `kiln lock` wrote it"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), lock);
+}
+
+/// One value of another type once moved every pin.
+#[test]
+fn a_value_of_another_type_moves_no_pin() {
+    let tree = tree("typed");
+    let lock = tree.read(LOCK);
+    let at = lock.lines().position(|line| line.starts_with("epoch = ")).unwrap();
+    let edited = lock.replacen(lock.lines().nth(at).unwrap(), "epoch = 1", 1);
+    for is_known in [true, false] {
+        tree.write(LOCK, &edited);
+        has(
+            &tree.moved(&[]),
+            &[&format!("at line {}", at + 1), "epoch = 1", "help: run `kiln lock`, which keeps every pin"],
+        );
+        if !is_known {
+            elsewhere(&tree);
+        }
+        // Nobody answers, and nobody is asked.
+        let said = exits(&tree.lock(&[]), 0);
+        has(&said, &[&format!("line {}", at + 1)]);
+        assert!(!said.contains("from scratch"), "{said}");
+        assert_eq!(tree.read(LOCK), lock, "{said}");
+    }
+    // What another kiln builds is other bytes of the same packages.
+    tree.write(LOCK, &lock.replacen("output = 1\n", "output = 9\n", 1));
+    has(&exits(&tree.lock(&[]), 0), &["output version 9", "every other pin is kept"]);
+    assert_eq!(read(&tree.read(LOCK)).unwrap().sets, read(&lock).unwrap().sets);
 }
 
 /// Two branches changed the recipe, each with its lock. What both locks pin is kept, and no server is asked.

@@ -226,12 +226,57 @@ fn a_store_is_shrunk_to_a_size_by_what_was_used_longest_ago() {
     // Used later than the other file came in.
     let result = std::fs::File::options().write(true).open(root.join("ac").join(action.hex())).unwrap();
     result.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(1000)).unwrap();
-    let all = Policy { since: 0, dry_run: false };
-    assert_eq!(store.fitting(&all, 1 << 30).unwrap().since, 0, "it fits as it is");
-    store.collect(&store.fitting(&all, 1900).unwrap()).unwrap();
+    let shrink = |most| store.collect(&Policy { since: 0, most: Some(most), dry_run: false }).unwrap();
+    assert_eq!(shrink(1 << 30).removed, 0, "it fits as it is");
+    assert_eq!(shrink(1900).bytes, 1000);
     assert!(store.has(&kept) && !store.has(&stray));
-    store.collect(&store.fitting(&all, 0).unwrap()).unwrap();
-    assert!(!store.has(&kept));
+    shrink(0);
+    assert!(!store.has(&kept) && store.peek_result(&action).is_none());
+    drop(store);
+    std::fs::remove_dir_all(&root).unwrap();
+}
+
+/// Whatever a build used, it used within a moment: all of it once went for the sake of the first megabyte.
+#[test]
+fn a_store_loses_no_more_than_is_too_much() {
+    use kiln::base::Digest;
+    use kiln::store::gc::Policy;
+    use kiln::store::{Output as Made, Store};
+    let root = super::store::scratch("store-close");
+    let store = Store::open(&root).unwrap();
+    let outputs: Vec<(Digest, Digest)> = (0..10_u8)
+        .map(|at| {
+            let digest = store.put(&vec![at; 100_000]).unwrap();
+            let action = Digest::of(&[at]);
+            let output = Made::File { digest, size: 100_000, executable: false };
+            store.put_result(&action, &std::collections::BTreeMap::from([("out".to_owned(), output)])).unwrap();
+            (action, digest)
+        })
+        .collect();
+    let log = root.join("log").join(Digest::of(b"log").hex());
+    std::fs::write(&log, [0; 1000]).unwrap();
+    let now = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+    for name in std::fs::read_dir(root.join("ac")).unwrap() {
+        std::fs::File::options().write(true).open(name.unwrap().path()).unwrap().set_modified(now).unwrap();
+    }
+    let held = |most| {
+        let report = store.collect(&Policy { since: 0, most: Some(most), dry_run: false }).unwrap();
+        let left: u64 = store.usage().unwrap().iter().map(|part| part.bytes).sum();
+        assert!(left <= most && most - left < 100_000 + 2_000, "{left} of {most}");
+        report
+    };
+    // What nobody names goes first, and with a file the result that says where it is.
+    let before: u64 = store.usage().unwrap().iter().map(|part| part.bytes).sum();
+    let first = held(before - 1);
+    assert_eq!((first.removed, log.exists()), (1, false), "{first:?}");
+    for most in [900_000, 650_000, 640_000, 150_000] {
+        held(most);
+    }
+    let kept: Vec<bool> = outputs.iter().map(|(_, digest)| store.has(digest)).collect();
+    assert_eq!(kept.iter().filter(|kept| **kept).count(), 1, "{kept:?}");
+    for (action, digest) in &outputs {
+        assert_eq!(store.peek_result(action).is_some(), store.has(digest));
+    }
     drop(store);
     std::fs::remove_dir_all(&root).unwrap();
 }

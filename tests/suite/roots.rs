@@ -12,7 +12,7 @@ use super::live::Scratch;
 use super::skip::skip;
 
 /// Everything that no root keeps goes.
-const ALL: Policy = Policy { since: i64::MAX - 1, dry_run: false };
+const ALL: Policy = Policy { since: i64::MAX - 1, most: None, dry_run: false };
 
 fn name(text: &str) -> RootName {
     RootName::parse(text).unwrap()
@@ -37,7 +37,7 @@ fn what_a_root_names_stays_until_its_name_is_removed() {
     assert!(store.has(&kept) && store.has(&file) && !store.has(&stray));
     assert!(store.peek_result(&action).is_some() && store.peek_result(&other).is_none());
     // A size that cannot be reached takes nothing from a root either.
-    let fitting = store.fitting(&Policy { since: 0, dry_run: false }, 1).unwrap();
+    let fitting = Policy { since: 0, most: Some(1), dry_run: false };
     store.collect(&fitting).unwrap();
     assert!(store.has(&kept) && store.has(&file));
     assert!(store.remove_root(&name("one")).unwrap() && !store.remove_root(&name("one")).unwrap());

@@ -260,6 +260,8 @@ fn what_the_store_lacks_is_said_to_be_unknown_and_a_link_is_not_written_through(
         output.status.success()
             && String::from_utf8_lossy(&output.stderr).contains("9 of 9 packages could not be read")
     );
+    // Whoever waits is told how far it is.
+    assert!(String::from_utf8_lossy(&output.stderr).contains("packages read: 9 of 9\n"));
     let spdx = Spdx::of(serde_json::from_slice(&output.stdout).unwrap());
     assert_eq!(spdx.license("libx++1"), "NOASSERTION");
     assert_eq!(spdx.purl("libx++1"), "pkg:deb/debian/libx%2B%2B1@1:2.0~rc1%2Bb1?arch=amd64&distro=trixie");

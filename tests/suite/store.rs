@@ -167,7 +167,7 @@ fn work_is_done_by_one_and_garbage_is_not_collected_under_others() {
     assert!(matches!(other.lock(&key, &|| true), Err(StoreError::Interrupted)));
     drop(held);
     drop(other.lock(&key, &|| true).unwrap());
-    let policy = Policy { since: i64::MAX, dry_run: false };
+    let policy = Policy { since: i64::MAX, most: None, dry_run: false };
     assert!(matches!(store.collect(&policy), Err(StoreError::Busy)));
     drop((store, other));
     remove(&root);
@@ -184,13 +184,13 @@ fn garbage_is_what_no_recent_result_names() {
     let now = root.join("ac").join(action.hex()).metadata().unwrap().mtime();
     // Everything is younger than this, so everything stays.
     assert_eq!(
-        store.collect(&Policy { since: now - 60, dry_run: false }).unwrap(),
+        store.collect(&Policy { since: now - 60, most: None, dry_run: false }).unwrap(),
         GcReport { kept: 2, ..GcReport::default() }
     );
     // The result was used in the future, so to say; the stray blob came before that.
     let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(now as u64 + 1000);
     std::fs::File::open(root.join("ac").join(action.hex())).unwrap().set_modified(time).unwrap();
-    let policy = Policy { since: now + 500, dry_run: true };
+    let policy = Policy { since: now + 500, most: None, dry_run: true };
     let report = store.collect(&policy).unwrap();
     assert_eq!((report.removed, report.bytes, report.kept), (1, 5, 1));
     assert!(store.has(&stray), "a dry run removes nothing");

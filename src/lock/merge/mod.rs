@@ -8,9 +8,14 @@ mod agree;
 mod pins;
 
 pub use agree::{Contested, Settled};
-pub(super) use pins::is_open;
+pub(super) use pins::{in_order, is_open, reopen};
 
 use super::{Lock, ReadError, sides};
+
+/// Whether a text has lines of two locks.
+pub fn has_sides(text: &str) -> bool {
+    sides::conflicts(text).is_some() || sides::doubled(text).is_some()
+}
 
 /// What the text pins, read as far as it can be. An error of the last side that does not read when none does.
 pub fn settle(text: &str) -> Result<(Lock, Settled), ReadError> {

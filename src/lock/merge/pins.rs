@@ -50,14 +50,22 @@ fn packages(name: &str, set: WireSet, archives: &BTreeMap<ArchiveRef, LockedArch
     let place = format!("sets.{name}");
     let stated = set.packages.len();
     let is_layered = layered(&set).is_ok();
-    let packages = set.packages.into_iter().filter_map(|wire| package(&place, wire, archives).ok());
+    let packages = set.packages.into_iter().filter_map(|wire| package(&place, wire, archives).ok()).collect();
+    in_order(packages, &set.configure, is_layered.then_some(stated))
+}
+
+/// Packages in the order of a list, and to be solved again if the two do not fit, or if there are not as many as stated.
+pub(in crate::lock) fn in_order(
+    packages: Vec<LockedPackage>,
+    configure: &[String],
+    stated: Option<usize>,
+) -> Vec<LockedPackage> {
     let mut by_key: BTreeMap<String, LockedPackage> =
-        packages.map(|package| (package_key(&package), package)).collect();
-    let whole = by_key.len() == stated
-        && set.configure.len() == stated
-        && is_layered
-        && set.configure.iter().collect::<BTreeSet<_>>() == by_key.keys().collect();
-    let mut ordered: Vec<LockedPackage> = set.configure.iter().filter_map(|key| by_key.remove(key)).collect();
+        packages.into_iter().map(|package| (package_key(&package), package)).collect();
+    let whole = stated == Some(by_key.len())
+        && configure.len() == by_key.len()
+        && configure.iter().collect::<BTreeSet<_>>() == by_key.keys().collect();
+    let mut ordered: Vec<LockedPackage> = configure.iter().filter_map(|key| by_key.remove(key)).collect();
     ordered.extend(by_key.into_values());
     if !whole {
         reopen(&mut ordered);
@@ -66,7 +74,7 @@ fn packages(name: &str, set: WireSet, archives: &BTreeMap<ArchiveRef, LockedArch
 }
 
 /// Takes away what answers the recipe, so that the set is solved again with these pins, whose order means nothing.
-pub(super) fn reopen(packages: &mut [LockedPackage]) {
+pub(in crate::lock) fn reopen(packages: &mut [LockedPackage]) {
     packages.iter_mut().for_each(|package| package.why = Why::DependencyOf(package.name.clone()));
 }
 

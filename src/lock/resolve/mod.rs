@@ -227,6 +227,11 @@ struct Pinned {
     sources: BTreeMap<String, LockedSource>,
 }
 
+/// The seed of the first lock of a recipe of this name.
+pub(super) fn default_seed(name: &str) -> Digest {
+    Digest::of(format!("kiln seed 1\n{name}\n").as_bytes())
+}
+
 /// Puts the lock together, with what only builds know carried over where its cause did not change.
 fn assemble(recipe: &Recipe, previous: Option<&Lock>, loaded: BTreeMap<&str, Loaded>, pinned: Pinned) -> Lock {
     let files: BTreeMap<String, Digest> = recipe.files.iter().map(|(path, file)| (path.clone(), file.digest)).collect();
@@ -243,7 +248,7 @@ fn assemble(recipe: &Recipe, previous: Option<&Lock>, loaded: BTreeMap<&str, Loa
         packages.insert(name, set.packages);
     }
     let newest = archives.values().map(|archive| archive.date).max();
-    let seed = Digest::of(format!("kiln seed 1\n{}\n", recipe.name).as_bytes());
+    let seed = default_seed(&recipe.name);
     let mut lock = Lock {
         output_version: OUTPUT,
         recipe: LockedRecipe { name: recipe.name.clone(), digest, files, params: recipe.params.clone() },

@@ -6,12 +6,12 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::web;
+use super::web::{self, WebProblem};
 use crate::base::{ByteSize, Foreign};
 use crate::deliver::attestation::{self, FILE, LIMIT};
 use crate::deliver::{launch, manifest, statement};
 use crate::oci::Reference;
-use crate::ops::error::OpsError;
+use crate::ops::error::{ErrorClass, OpsError};
 use crate::ops::oci;
 use crate::ops::session::Session;
 use crate::world::dir::Dir;
@@ -45,6 +45,8 @@ pub(super) struct Collector<'a> {
     pub(super) problem: &'a mut dyn FnMut(String),
     /// Takes what was left out of a place, or is wrong with the whole of it: a few words, which junk in it does not multiply.
     pub(super) limit: &'a mut dyn FnMut(String),
+    /// Takes what is wrong with a place that could not be reached, or is not there: what it has is not known.
+    pub(super) unreached: &'a mut dyn FnMut(String),
     /// Files of the place that were not read, or not whole.
     pub(super) partial: usize,
 }
@@ -74,8 +76,10 @@ impl Collector<'_> {
             AttestationPlace::Path(path) => self.path(&shown, &path),
             AttestationPlace::Web(url) => {
                 let (bytes, problem) = web::fetch(self.session.world, &oci::stopped, (&url, FILE_LIMIT));
-                if let Some(why) = problem {
-                    (self.limit)(format!("{}: {why}", Foreign(&url)));
+                match problem {
+                    Some(WebProblem::Unreached(why)) => (self.unreached)(format!("{}: {why}", Foreign(&url))),
+                    Some(WebProblem::Limit(why)) => (self.limit)(format!("{}: {why}", Foreign(&url))),
+                    None => {}
                 }
                 self.texts(&shown, &bytes);
             }
@@ -84,6 +88,7 @@ impl Collector<'_> {
                 match oci::attestations(self.session, (&reference, self.plain_http), &mut take) {
                     Ok(None) | Err(OpsError::Interrupted) => {}
                     Ok(Some(left)) => (self.limit)(format!("{shown}: {left}")),
+                    Err(error) if error.class() == ErrorClass::Host => (self.unreached)(format!("{shown}: {error}")),
                     Err(error) => (self.limit)(format!("{shown}: {error}")),
                 }
             }
@@ -98,7 +103,6 @@ impl Collector<'_> {
     }
 
     fn path(&mut self, shown: &str, path: &Path) {
-        let wrong = |why: String| format!("{shown}: {why}");
         let found = if path.is_dir() {
             Dir::open_named(path).map(|home| (home, None))
         } else {
@@ -106,11 +110,12 @@ impl Collector<'_> {
             Dir::open_named(parent).map(|home| (home, path.file_name()))
         };
         match found {
-            Ok((home, Some(name))) => {
-                self.file(shown, (&home, name));
-            }
+            Ok((home, Some(name))) => match name.to_str().map(|name| home.plain(name)) {
+                Some(Err(odd @ (Odd::Missing | Odd::Failed(_)))) => (self.unreached)(format!("{shown}: {odd}")),
+                _ => drop(self.file(shown, (&home, name))),
+            },
             Ok((home, None)) => self.directory(shown, &home),
-            Err(error) => (self.limit)(wrong(error.to_string())),
+            Err(error) => (self.unreached)(format!("{shown}: {error}")),
         }
     }
 
@@ -122,7 +127,7 @@ impl Collector<'_> {
         };
         let mut names = match home.entries(MAX_FILES + 1, &is_one) {
             Ok(names) => names,
-            Err(error) => return (self.limit)(format!("{shown}: {error}")),
+            Err(error) => return (self.unreached)(format!("{shown}: {error}")),
         };
         if names.is_empty() {
             (self.limit)(format!("{shown}: it has no file that ends in .json or .jsonl"));

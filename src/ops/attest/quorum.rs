@@ -68,8 +68,17 @@ pub struct QuorumReport {
     /// Who has the same files and another `manifest.json`, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub manifests: Vec<String>,
+    /// Places that could not be reached, and why: what they have is not known.
+    pub unreachable: Vec<String>,
     /// What does not count, and why.
     pub problems: Vec<String>,
+}
+
+impl QuorumReport {
+    /// Whether nobody contradicts, and there may be enough builders in the places that could not be reached.
+    pub fn is_undecided(&self) -> bool {
+        !self.accepted && self.agreed < self.required && self.others.is_empty() && !self.unreachable.is_empty()
+    }
 }
 
 /// What attestations have to be about.
@@ -94,6 +103,7 @@ impl Expected {
 /// Problems. Of junk, anybody may cause any number: it hides nothing that is told of trusted keys.
 #[derive(Default)]
 struct Problems {
+    unreached: Vec<String>,
     /// What was left out of places.
     limits: Vec<String>,
     of_keys: Vec<String>,
@@ -150,10 +160,11 @@ fn count(session: &Session<'_>, request: &QuorumRequest, expected: Expected) -> 
     };
     let mut problem = |why: String| problems.borrow_mut().add(why);
     let mut limit = |why: String| problems.borrow_mut().limits.push(why);
+    let mut unreached = |why: String| problems.borrow_mut().unreached.push(why);
     let plain_http = request.plain_http;
     for place in &request.from {
-        let (take, problem, limit) = (&mut take, &mut problem, &mut limit);
-        Collector { session, plain_http, take, problem, limit, partial: 0 }.all(place)?;
+        let (take, problem, limit, unreached) = (&mut take, &mut problem, &mut limit, &mut unreached);
+        Collector { session, plain_http, take, problem, limit, unreached, partial: 0 }.all(place)?;
     }
     let mut of_key = |why| problems.borrow_mut().of_key(why);
     let said = tally.newest(now, &mut of_key);
@@ -250,6 +261,7 @@ fn report((request, expected): (&QuorumRequest, Expected), said: Vec<Said>, mut 
         artifacts: first.files,
         attesters: first.attesters,
         others: other,
+        unreachable: std::mem::take(&mut problems.unreached),
         problems: problems.all(),
     }
 }

@@ -12,12 +12,20 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// A server that takes longer in all is not waited for.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// What went wrong with a file.
+pub(super) enum WebProblem {
+    /// The server did not hand it out, or not all of it.
+    Unreached(String),
+    /// It is too much.
+    Limit(String),
+}
+
 /// Fetches a file: what came of it, and what went wrong.
 pub(super) fn fetch(
     world: &dyn World,
     stop: &(dyn Fn() -> bool + Sync),
     (url, most): (&str, u64),
-) -> (Vec<u8>, Option<String>) {
+) -> (Vec<u8>, Option<WebProblem>) {
     let downloader = Downloader::new(world, stop).hasty(ANSWER_TIMEOUT);
     let request = HttpRequest { url, from: 0, stated: Stated::User, authorization: None };
     #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
@@ -26,11 +34,11 @@ pub(super) fn fetch(
     // What is too long is refused by the sink, which keeps what came before.
     let problem = match downloader.pour(&request, Length::AtMost(u64::MAX), &mut sink) {
         Ok(()) => None,
-        Err(Refusal::Missing(_)) => Some("there is no such file".to_owned()),
-        Err(Refusal::Useless(why) | Refusal::Again(why)) => Some(Foreign(why).to_string()),
-        Err(Refusal::Later(throttle)) => Some(Foreign(throttle.why).to_string()),
-        Err(Refusal::Stopped) => Some("interrupted".to_owned()),
-        Err(Refusal::Fatal(why)) => Some(why),
+        Err(Refusal::Missing(_)) => Some(WebProblem::Unreached("there is no such file".to_owned())),
+        Err(Refusal::Useless(why) | Refusal::Again(why)) => Some(WebProblem::Unreached(Foreign(why).to_string())),
+        Err(Refusal::Later(throttle)) => Some(WebProblem::Unreached(Foreign(throttle.why).to_string())),
+        Err(Refusal::Stopped) => Some(WebProblem::Unreached("interrupted".to_owned())),
+        Err(Refusal::Fatal(why)) => Some(WebProblem::Limit(why)),
     };
     (sink.bytes, problem)
 }

@@ -63,7 +63,7 @@ pub fn bundle(session: &Session<'_>, request: &BundleRequest) -> Result<Bundled,
     // Nobody builds for hours to be told of this.
     let target = FileTarget::open(&request.file, request.existing, "a bundle")?;
     let recipe = named(session.world, &request.recipe)?;
-    let known = request.since.as_deref().map(since::held).transpose()?.unwrap_or_default();
+    let known = request.since.as_deref().map(|file| since::held(session.world, file)).transpose()?.unwrap_or_default();
     let ready = load::ready(session, &recipe)?;
     local::verifiable(&ready.loaded.recipe)?;
     if request.contents == BundleContents::Outputs {

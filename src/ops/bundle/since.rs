@@ -6,16 +6,22 @@ use std::path::Path;
 use super::{FILES, Sizes, inputs_of};
 use crate::base::Digest;
 use crate::format::tar::TarReader;
-use crate::lock;
-use crate::ops::error::{BundleError, OpsError};
-use crate::ops::load::LOCK_LIMIT;
-use crate::world::fs;
+use crate::lock::{self, Lock};
+use crate::ops::error::{BundleError, LockError, OpsError};
+use crate::ops::load::{self, LOCK_LIMIT};
+use crate::ops::project;
+use crate::world::{World, fs};
 
 /// Where an archive says that it is one.
 const MAGIC: std::ops::Range<usize> = 257..262;
 
-/// The files of a bundle, or those that a lock names.
-pub(super) fn held(file: &Path) -> Result<Sizes, OpsError> {
+/// The files of a bundle, or those that a lock names; of a recipe, its own lock.
+pub(super) fn held(world: &dyn World, file: &Path) -> Result<Sizes, OpsError> {
+    if file.extension().is_some_and(|extension| extension == "kiln") {
+        let lock = project::lock_path(&world.canonical(file)?);
+        let locked = load::read_lock(world, &lock)?.ok_or(LockError::Missing(lock))?;
+        return Ok(of_locked(&locked));
+    }
     let mut head = Vec::new();
     fs::context("read", file, fs::open(file)?.take(MAGIC.end as u64).read_to_end(&mut head))?;
     let known = if head.get(MAGIC) == Some(b"ustar") { of_bundle(file) } else { of_lock(file)? };
@@ -39,8 +45,10 @@ fn of_bundle(file: &Path) -> Result<Sizes, String> {
 
 fn of_lock(file: &Path) -> Result<Result<Sizes, String>, OpsError> {
     let Ok(text) = String::from_utf8(fs::read(file, LOCK_LIMIT)?) else { return Ok(Err("not UTF-8".to_owned())) };
-    Ok(lock::read(&text).map_err(|error| error.to_string()).map(|lock| {
-        let outputs = lock.outputs.values().map(|output| (output.file.sha256, output.file.size));
-        inputs_of(&lock).into_iter().chain(outputs).collect()
-    }))
+    Ok(lock::read(&text).map_err(|error| error.to_string()).map(|lock| of_locked(&lock)))
+}
+
+fn of_locked(lock: &Lock) -> Sizes {
+    let outputs = lock.outputs.values().map(|output| (output.file.sha256, output.file.size));
+    inputs_of(lock).into_iter().chain(outputs).collect()
 }

@@ -80,7 +80,7 @@ pub enum BundleError {
     #[error("{} changed while it was bundled", Foreign(.0))]
     Changed(String),
     /// What a bundle is to leave out is named by something that is neither.
-    #[error("{}: neither a lock nor a bundle: {reason}", Foreign(file.display()))]
+    #[error("{}: neither a lock, a recipe (.kiln) nor a bundle: {reason}", Foreign(file.display()))]
     Since {
         /// The file.
         file: PathBuf,

@@ -12,7 +12,7 @@ pub enum LockError {
     #[error("no lock found at {}\n  help: run `kiln lock` to make it", .0.display())]
     Missing(PathBuf),
     /// It is not UTF-8.
-    #[error("{}: not UTF-8", .0.display())]
+    #[error("{}: not UTF-8\n  help: restore it, or remove it and run `kiln lock`, which takes what the archives have now", .0.display())]
     Encoding(PathBuf),
     /// It does not parse.
     #[error("{}: {source}", path.display())]
@@ -23,12 +23,14 @@ pub enum LockError {
         source: ReadError,
     },
     /// Its checksum is not that of its lines.
-    #[error("{}: {}\n{}\n  help: run `kiln lock`, which keeps what it pins and writes it anew", path.display(), edit.words(), details(traces))]
+    #[error("{}: {}\n{}\n  help: run `kiln lock`, which puts right what it can and says what it keeps", path.display(), edit.words(), details(traces))]
     Edited {
         /// Where it is.
         path: PathBuf,
         /// By whom, as far as its lines tell.
         edit: LockEdit,
+        /// The first line that was changed, from 1, if that is known.
+        line: Option<usize>,
         /// What contradicts what.
         traces: Vec<String>,
     },

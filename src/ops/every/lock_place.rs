@@ -47,6 +47,7 @@ fn lines<'a>(session: &Session<'_>, error: &'a LockError) -> Option<(&'a Path, V
         LockError::Read { path, source: ReadError::Fact { place, .. } } => {
             found(path, line_with(&text(path), &format!("[{place}]")))
         }
+        LockError::Edited { path, line: Some(line), .. } => found(path, *line),
         LockError::Read { path, source: ReadError::Changed } | LockError::Edited { path, .. } => {
             found(path, line_with(&text(path), "checksum = "))
         }

@@ -4,6 +4,7 @@
 //! disk's alone: the same wherever, whenever and by whomever it is written. It appears whole or not at all.
 
 mod convert;
+mod course;
 mod disk;
 mod elf;
 mod facts;
@@ -24,9 +25,11 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use self::course::Course;
 use self::layout::LayoutTarget;
 use self::target::NewExport;
 use super::error::{ExportError, OpsError};
+use super::event::OpsEvent;
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::target::{ExistingFile, FileTarget};
@@ -125,10 +128,12 @@ pub fn export(session: &Session<'_>, request: &ExportRequest) -> Result<Exported
     // From here on an interrupt ends the writing, and what was written is removed.
     let _running = Interruptible::start(RunningWork::Files);
     let format = request.format;
+    session.on(OpsEvent::Writing { name: &disk.name, form: &format });
+    let course = Course::new(session);
     let (bytes, sha256, Written { left_out, manifest }) = match &target {
         Destination::File(target) => {
             let new = NewExport::begin(target)?;
-            let written = write(&disk, (format, target), &new).map_err(interruption)?;
+            let written = write(&disk, (format, target, &course), &new).map_err(interruption)?;
             let (sha256, bytes) = new.finish()?;
             (bytes, sha256, written)
         }
@@ -171,13 +176,13 @@ struct Written {
 
 fn write(
     disk: &DiskFile,
-    (format, target): (ExportFormat, &FileTarget),
+    (format, target, course): (ExportFormat, &FileTarget, &Course<'_>),
     new: &NewExport<'_>,
 ) -> Result<Written, OpsError> {
     match format {
-        ExportFormat::Raw => raw::write(disk, new)?,
+        ExportFormat::Raw => raw::write(disk, course, new)?,
         ExportFormat::Tar => return Ok(Written { left_out: tree::write(disk, new)?, manifest: None }),
-        ExportFormat::Vhd | ExportFormat::Vmdk => convert::write(disk, format, new)?,
+        ExportFormat::Vhd | ExportFormat::Vmdk => convert::write(disk, (format, course), new)?,
         ExportFormat::Oci | ExportFormat::Containerdisk => {
             let layer = NewExport::begin(target)?;
             let image = match format {

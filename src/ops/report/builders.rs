@@ -127,8 +127,8 @@ fn attested(report: &QuorumReport, compared: Compared) -> Vec<Html> {
         let caption = format!("Files that are attested by {}", names(&report.attesters));
         parts.push(Table { caption, columns: &["File", "SHA-256"], rows: rows.collect() }.html());
     }
-    if !report.problems.is_empty() {
-        let rows = report.problems.iter().map(|problem| vec![Cell::text(problem)]).collect();
+    if !report.problems.is_empty() || !report.unreachable.is_empty() {
+        let rows = report.unreachable.iter().chain(&report.problems).map(|problem| vec![Cell::text(problem)]).collect();
         let caption = "Attestations that do not count".to_owned();
         parts.push(Table { caption, columns: &["Why"], rows }.html());
     }

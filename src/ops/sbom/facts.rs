@@ -51,15 +51,25 @@ pub(super) enum CopyrightFile {
 /// By digest of the `.deb`.
 pub(super) type Facts = BTreeMap<Digest, PackageFacts>;
 
-/// Reads those of these packages that are in the store.
-pub(super) fn of<'a>(store: &Store, packages: impl Iterator<Item = &'a LockedPackage>) -> Result<Facts, OpsError> {
+/// Reads those of these packages that are in the store; each tenth of them is told.
+pub(super) fn of<'a>(
+    store: &Store,
+    packages: impl Iterator<Item = &'a LockedPackage>,
+    told: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Facts, OpsError> {
     let wanted: BTreeMap<Digest, &LockedPackage> = packages.map(|package| (package.file.sha256, package)).collect();
     let wanted: Vec<&LockedPackage> = wanted.into_values().collect();
+    let read_so_far = AtomicUsize::new(0);
     let (next, found, failed) = (AtomicUsize::new(0), Mutex::new(Facts::new()), Mutex::new(None));
     std::thread::scope(|scope| {
         for _ in 0..READERS {
             scope.spawn(|| {
                 while let Some(package) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let done = read_so_far.fetch_add(1, Ordering::Relaxed) + 1;
+                    // Each tenth, however many there are.
+                    if done * 10 / wanted.len() > (done - 1) * 10 / wanted.len() {
+                        told(done, wanted.len());
+                    }
                     match read(store, package) {
                         Ok(None) => {}
                         Ok(Some(facts)) => {

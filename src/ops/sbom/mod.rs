@@ -22,6 +22,7 @@ use self::facts::Facts;
 use self::model::{Bill, ComponentKind};
 use self::subject::Subject;
 use super::error::OpsError;
+use super::event::OpsEvent;
 use super::options::RecipeOptions;
 use super::session::Session;
 use super::{load, realize};
@@ -75,7 +76,8 @@ pub fn sbom(session: &Session<'_>, request: &SbomRequest) -> Result<Sbom, OpsErr
     // From here on an interrupt ends the reading.
     let _running = Interruptible::start(RunningWork::Steps);
     let wanted = subject.lock.sets.values().flatten().filter(|package| contents.contains(&package.file.sha256));
-    let facts = facts::of(&store, wanted)?;
+    let told = |done, total| session.on(OpsEvent::PackagesRead { done, total });
+    let facts = facts::of(&store, wanted, &told)?;
     let material: Material<'_> = subject.material(&facts);
     let mut bill = collect::bill(&material);
     collect::licenses(&mut bill, &facts);

@@ -36,6 +36,22 @@ fn disks_of_other_hypervisors_are_the_disk_and_the_same_file_everywhere() {
 }
 
 #[test]
+fn whoever_waits_for_a_disk_is_told_how_far_it_is() {
+    for (format, words) in [("raw", "raw disk"), ("vhd", "VHD"), ("vmdk", "VMDK")] {
+        let lab = Lab::new(&format!("told-{format}"));
+        let output = lab.export(format, &["-o", "out"]);
+        assert!(output.status.success(), "{}", text(&output));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(&format!(" as {words}\n")), "{said}");
+        let told: Vec<&str> = said.lines().filter(|line| line.starts_with("export: ")).collect();
+        assert!(
+            !told.is_empty() && told.len() <= 10 && told.iter().all(|line| line.ends_with(" of 8.0 MiB")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn identities_follow_from_the_content_alone() {
     let identity = |bytes: &[u8], format: &str| {
         let lab = Lab::new(&format!("identity-{format}"));

@@ -355,7 +355,7 @@ fn tables_without_clusters_are_read_no_longer_than_the_user_wants() {
         asked.set(asked.get() + 1);
         if asked.get() < 1000 { Ok(()) } else { Err(std::io::ErrorKind::Interrupted.into()) }
     };
-    let ended = pieces(&mut disk, 64 << 10, &stop, &mut |_, _| panic!("there is no content"));
+    let ended = pieces(&mut disk, 64 << 10, &|_| stop(), &mut |_, _| panic!("there is no content"));
     assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::Interrupted);
     asked.set(0);
     assert!(disk.check_content(&stop).is_err());

@@ -19,7 +19,14 @@ fn a_file_and_a_result_directory_are_places_as_well() {
     let said = lab.accepts(&["2", "--from", "build"]);
     assert!(said.contains("in build/attestations.intoto.jsonl, line 2") && !said.contains("manifest.json"), "{said}");
     succeed(&mut lab.oci.kiln(&["verify", "build"]));
-    refused(&lab.verify(&["1", "--from", "nowhere"]), 3, &["0 of 1 required builder agree", "nowhere: it is missing"]);
+    // What is not there says nothing of the build.
+    let words = ["0 of 1 required builder agree", "not reached: nowhere: it is missing"];
+    refused(&lab.verify(&["1", "--from", "nowhere"]), 4, &words);
+    refused(
+        &lab.verify(&["3", "--from", "build", "--from", "nowhere/at/all"]),
+        4,
+        &["2 of 3 required", "not reached:"],
+    );
     for odd in ["/dev/zero", "/dev/null"] {
         refused(&lab.verify(&["1", "--from", odd]), 3, &[&format!("{odd}: it is a device")]);
     }
@@ -46,7 +53,21 @@ fn a_web_server_is_read_for_so_long_and_no_longer() {
     assert!(said.contains("it is larger than 64MiB; the rest was not read"), "{said}");
     assert!(lab.accepts(&["2", "--from", &address("/cut")]).contains("not counted"));
     let none = address("/none");
-    refused(&lab.verify(&["1", "--from", &none]), 3, &[&format!("{none}: there is no such file")]);
+    refused(&lab.verify(&["1", "--from", &none]), 4, &[&format!("not reached: {none}: there is no such file")]);
+    let down = "http://127.0.0.1:1/x";
+    refused(&lab.verify(&["1", "--from", down]), 4, &[&format!("not reached: {down}: ")]);
+    let output = lab.verify(&["3", "--from", down, "--from", "from", "--json"]);
+    assert_eq!(output.status.code(), Some(4), "{}", super::text(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["agreed"], report["unreachable"].as_array().unwrap().len()), (&json!(2), 1), "{report}");
+    // Whoever disagrees does so whatever could not be reached.
+    let other = lab.bob.attest(&changed(&lab.manifest, "i.tar"), THEN + 1);
+    std::fs::write(lab.oci.path("other.json"), other).unwrap();
+    refused(
+        &lab.verify(&["2", "--from", down, "--from", "from", "--from", "other.json"]),
+        3,
+        &["with another result:"],
+    );
     // One that is down hides no other place.
     lab.accepts(&["2", "--from", "http://127.0.0.1:1/x", "--from", "from"]);
 }
@@ -79,8 +100,8 @@ fn attestations_travel_with_a_build_and_strangers_hide_none() {
     }
     succeed(&mut lab.oci.kiln(&["push", "build", "oci:layout:v1"]));
     lab.accepts(&["2", "--from", "oci:layout:v1"]);
-    refused(&lab.verify(&["1", "--from", "oci:layout:v2"]), 3, &["0 of 1 required", "no such artifact"]);
-    refused(&lab.verify(&["1", "--from", "oci:nowhere:v2"]), 3, &["0 of 1 required", "nowhere"]);
+    refused(&lab.verify(&["1", "--from", "oci:layout:v2"]), 4, &["0 of 1 required", "no such artifact"]);
+    refused(&lab.verify(&["1", "--from", "oci:nowhere:v2"]), 4, &["0 of 1 required", "nowhere"]);
 }
 
 #[test]
