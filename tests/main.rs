@@ -56,6 +56,7 @@ mod suite {
     mod language_limits;
     mod launch;
     mod launch_delivered;
+    mod launch_versions;
     mod limits;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod live;
