@@ -63,6 +63,7 @@ mod suite {
     mod local_source;
     mod lock;
     mod machine;
+    mod machine_needs;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod machine_support;
     mod moved;

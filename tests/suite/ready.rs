@@ -212,6 +212,34 @@ fn what_a_machine_needs_and_what_is_no_kernel_is_told_at_the_output() {
 }
 
 #[test]
+fn what_the_recipe_says_that_a_kernel_is_without_is_not_needed_and_is_always_named() {
+    let Some(lab) = Lab::new("without") else { return };
+    // As where a feature is another option's, or comes from somewhere else.
+    let script = "sed -i -e s/CONFIG_EXT4_FS=y/CONFIG_OWN_FS=y/ config";
+    let said = lab.build((WHOLE, script), MACHINE).text();
+    assert!(said.contains("of what the kernel does without, write `require EXT4_FS = n` in the kernel"), "{said}");
+    let without = format!("{WHOLE} require EXT4_FS = n require OWN_FS = y");
+    let ended = lab.build((&without, script), MACHINE);
+    let warning = "kernel `mine` is without EXT4_FS, which machine `n` needs for the file system of its disk";
+    assert!(ended.code == Some(0) && ended.text().contains(warning), "{}", ended.text());
+    let built_again = lab.succeed(&["build", "--allow-leaks", "lab.kiln"]);
+    let checked = lab.succeed(&["check", "lab.kiln"]);
+    assert!(built_again.contains(warning) && checked.contains(warning), "{built_again}{checked}");
+    // It is compared as every other statement is.
+    for (require, word) in [
+        ("EXT4_FS = n", "`require EXT4_FS = n` of kernel mine is y"),
+        ("NUMA = y", "`require NUMA = y` of kernel mine is not set"),
+    ] {
+        let ended = lab.build((&format!("{WHOLE} require {require}"), ""), MACHINE);
+        let said = ended.text();
+        assert!(
+            ended.code == Some(1) && ended.broken().is_none() && said.contains(word),
+            "{said} (should have: {word})"
+        );
+    }
+}
+
+#[test]
 fn firmware_that_is_mixed_up_is_told_at_the_output() {
     let Some(lab) = Lab::new("firmware") else { return };
     let machine = MACHINE.replace(
