@@ -108,6 +108,15 @@ fn a_kernel_of_a_build_is_one_like_any_other() {
     lab.succeed(&["report", "lab.kiln", "-o", "report.html"]);
     let report = std::fs::read_to_string(lab.ground.path("report.html")).unwrap();
     assert!(report.contains("The output bzImage of build kb is the kernel"), "{report}");
+    for (output, is) in
+        [("bzImage", "kernel mine"), ("tree", "modules of kernel mine"), ("config", "configuration of kernel mine")]
+    {
+        let row = format!("<th scope=\"row\">{output}</th><td>kb</td><td>{is}</td>");
+        assert!(report.contains(&row), "{row}: {report}");
+    }
+    assert!(report.contains("1 build of its own") && report.contains("bzImage: the file bzImage"), "{report}");
+    let why = lab.succeed(&["why", "busybox-static", "lab.kiln"]);
+    assert!(why.contains("tools of build kb"), "{why}");
     std::fs::write(lab.ground.path("other.config"), "CONFIG_EXT4_FS=m\n").unwrap();
     let difference = lab.succeed(&["kconfig", "diff", "lab.kiln", "other.config"]);
     assert!(difference.contains("EXT4_FS"), "{difference}");
@@ -253,6 +262,13 @@ fn firmware_that_is_mixed_up_is_told_at_the_output() {
     assert_eq!(ended.code, Some(1), "{said}");
     assert!(said.contains("sectors of 4096 bytes, and this file has 2560 bytes"), "{said}");
     assert!(said.contains("variables = output \"bzImage\" from kb"), "{said}");
+    lab.succeed(&["report", "lab.kiln", "-o", "report.html"]);
+    let report = std::fs::read_to_string(lab.ground.path("report.html")).unwrap();
+    for is in
+        ["configuration of kernel mine, firmware of machine n", "kernel mine, variables of the firmware of machine n"]
+    {
+        assert!(report.contains(&format!("<td>{is}</td>")), "{is}: {report}");
+    }
 }
 
 #[test]

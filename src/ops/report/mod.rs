@@ -5,6 +5,7 @@
 //! same bytes: no clock is read.
 
 mod builders;
+mod builds;
 mod html;
 mod kernels;
 mod packages;
@@ -52,6 +53,7 @@ pub fn report(session: &Session<'_>, request: &ReportRequest) -> Result<String, 
     if !recipe.kernels.is_empty() {
         sections.push(kernels::section(recipe, &lock));
     }
+    sections.extend(builds::section(recipe));
     sections.extend([trust::inputs(&lock), trust::outputs(&lock), builders]);
     Ok(html::page(&format!("Report on {}", lock.recipe.name), &lead(&loaded, &lock), &sections))
 }
@@ -67,11 +69,14 @@ fn lead(loaded: &Loaded<'_>, lock: &Lock) -> Html {
         lock.sets.values().flatten().map(|package| package.file.sha256).collect();
     let recipe = &loaded.recipe;
     let count = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
-    let parts = [
+    let mut parts = vec![
         count(recipe.machines.len(), "machine"),
         count(recipe.images.len(), "image"),
         count(recipe.kernels.len(), "kernel"),
     ];
+    if !recipe.builds.is_empty() {
+        parts.push(count(recipe.builds.len(), "build of its own"));
+    }
     terms(vec![
         ("Recipe", Cell::text(&lock.recipe.name)),
         ("Lock", Cell::Digest(lock::inputs_digest(lock))),
