@@ -107,6 +107,7 @@ mod suite {
     mod tree;
     mod unsolved;
     mod updates;
+    mod wishes;
     mod words;
     mod world_support;
 
