@@ -56,12 +56,14 @@ mod suite {
     mod language_limits;
     mod launch;
     mod launch_delivered;
+    mod launch_versions;
     mod limits;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod live;
     mod local_source;
     mod lock;
     mod machine;
+    mod machine_needs;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod machine_support;
     mod moved;
@@ -105,6 +107,7 @@ mod suite {
     mod tree;
     mod unsolved;
     mod updates;
+    mod wishes;
     mod words;
     mod world_support;
     mod written;

@@ -28,6 +28,9 @@ pub struct CpArgs {
     pub from: String,
     /// Where to copy it to: a path, or MACHINE:/PATH; one of both is in a machine
     pub to: String,
+    /// Nothing: whoever names the recipe first, as for `kiln ssh`, is told where it belongs
+    #[arg(hide = true)]
+    pub surplus: Option<String>,
     /// The recipe or result directory that `kiln run` was given, if several runs have a machine of that name
     #[arg(long, value_name = "RECIPE|DIR")]
     pub recipe: Option<PathBuf>,

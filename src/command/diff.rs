@@ -23,6 +23,10 @@ fn lines(found: &SideDifferences) -> Vec<String> {
     lines.extend(
         found.parameters.iter().map(|ValueChange { name, from, to }| changed(&format!("parameter {name}"), from, to)),
     );
+    lines.extend(found.builds.iter().map(|ValueChange { name, from, to }| {
+        let [from, to] = [from, to].map(|id| id.as_ref().map(|id| format!("step {id}")));
+        changed(&format!("build {name}"), &from, &to)
+    }));
     lines.extend(
         found
             .options

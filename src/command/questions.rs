@@ -6,10 +6,11 @@ use crate::base::{ByteSize, Foreign, counted};
 use crate::cli;
 use crate::ops::Session;
 use crate::ops::questions::{self, PackageReason, SizedFile};
+use crate::recipe::local::LocalReader;
 
 /// Carries `kiln why` out.
 pub fn why(session: &Session<'_>, args: &cli::WhyArgs) -> Result<(), Failure> {
-    let reasons = questions::why(&questions::lock(session, &args.recipe)?, &args.package);
+    let reasons = questions::why(session, &args.recipe, &args.package)?;
     if reasons.is_empty() {
         let recipe = args.recipe.display();
         return Err(Failure::usage(format!("package `{}` is in no package set of {recipe}", args.package)));
@@ -22,7 +23,11 @@ fn reason(reason: &PackageReason) -> String {
         let indent = "  ".repeat(depth + 1);
         format!("{indent}{}\n", Foreign(format!("{} {}: {}", link.package, link.version, link.why)))
     });
-    format!("{}:\n{}", Foreign(&reason.set), links.collect::<String>())
+    let users = match reason.used_by.is_empty() {
+        true => String::new(),
+        false => format!("  used as: {}\n", Foreign(reason.used_by.join(", "))),
+    };
+    format!("{}:\n{}{users}", Foreign(&reason.set), links.collect::<String>())
 }
 
 /// Carries `kiln size` out.
@@ -37,6 +42,10 @@ pub fn size(session: &Session<'_>, args: &cli::SizeArgs) -> Result<(), Failure> 
         let name = Foreign(format!("{}, {count}", part.name));
         text.push_str(&format!("{:>10}  {name}\n", ByteSize(part.bytes).rounded()));
         part.files.iter().take(args.top).for_each(|file| text.push_str(&line(file, "  ")));
+    }
+    for name in &size.local {
+        let words = LocalReader::named(name).words();
+        text.push_str(&format!("{:>10}  {}, a directory that no lock pins\n", "unknown", Foreign(words)));
     }
     if !size.outputs.is_empty() {
         text.push_str("artifacts of the last build:\n");

@@ -18,8 +18,15 @@ pub(super) fn ssh(session: &Session<'_>, args: &cli::SshArgs) -> Result<(), Fail
 
 /// A copy into a running machine or out of one.
 pub(super) fn copy(session: &Session<'_>, args: &cli::CpArgs) -> Result<(), Failure> {
+    let cli::CpArgs { from, to, .. } = args;
+    if let Some(surplus) = &args.surplus {
+        let words = format!(
+            "`kiln cp` takes FROM and TO; a recipe is named by an option: `kiln cp --recipe {from} {to} {surplus}`"
+        );
+        return Err(Failure::usage(words));
+    }
     let run = WantedMachine { source: args.recipe.clone(), machine: None, run: args.run };
-    Err(become_program(&remote::copy(session, &run, (&args.from, &args.to))?))
+    Err(become_program(&remote::copy(session, &run, (from, to))?))
 }
 
 /// Becomes a program, so that the terminal, signals and the exit code are its own; returns only if that fails.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Lock, LockedImage, LockedPackage};
 use crate::base::Foreign;
+use crate::recipe::local::LocalReader;
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,6 +91,11 @@ pub fn diff(before: &Lock, after: &Lock) -> Vec<Change> {
             Some(files.collect::<Vec<_>>().join(", "))
         };
         fact(&mut changes, &format!("source {name}"), files(before), files(after));
+    }
+    for name in before.local.union(&after.local) {
+        let words = |lock: &Lock| lock.local.contains(name).then_some("a directory that no lock pins");
+        let reader = LocalReader::named(name).words().replace('`', "");
+        fact(&mut changes, &reader, words(before), words(after));
     }
     for name in names(&before.machines, &after.machines) {
         let qemu = |lock: &Lock| lock.machines.get(name).map(|machine| format!("QEMU {}", machine.qemu));

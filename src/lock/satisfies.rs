@@ -103,7 +103,7 @@ fn moved_params(wrong: &mut Vec<Mismatch>, locked: &BTreeMap<String, String>, no
         let text = match (locked.get(name), now.get(name)) {
             (Some(before), Some(after)) if before == after => continue,
             (Some(before), Some(after)) => format!(
-                "parameter `{name}` is `{after}`, but was `{before}` when the lock was made: by `--set`, or by its default"
+                "parameter `{name}` is `{after}`, but was `{before}` when the lock was made: by `--set`, which `kiln lock` takes, too, or by its default"
             ),
             (None, _) => format!("parameter `{name}` is new"),
             (_, None) => format!("parameter `{name}` is gone"),

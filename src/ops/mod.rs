@@ -57,6 +57,7 @@ pub mod roots;
 pub mod running;
 pub mod sbom;
 mod session;
+mod set_users;
 pub mod share;
 pub mod shell;
 pub mod sign;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::error::{LockError, OpsError};
+use super::options::RecipeOptions;
 use super::session::Session;
-use super::{load, locked, project};
+use super::{load, locked, project, set_users};
 use crate::lock::{Lock, LockedPackage};
 
 /// The lock at a path, or that of the recipe or the result directory at the path.
@@ -15,12 +16,16 @@ pub fn lock(session: &Session<'_>, path: &Path) -> Result<Lock, OpsError> {
     if path.is_dir() {
         return locked::of_directory(session.world, path);
     }
-    let path = match path.extension().is_some_and(|extension| extension == "lock") {
+    let path = match is_lock(path) {
         true => path.to_owned(),
         false => project::lock_path(&session.world.canonical(path)?),
     };
     let missing = |path: PathBuf| OpsError::from(LockError::Missing(path));
     load::read_lock(session.world, &path)?.ok_or_else(|| missing(path))
+}
+
+fn is_lock(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "lock")
 }
 
 /// Why a package is in a set: itself, what it is there for, and so on up to what is there by itself.
@@ -30,6 +35,9 @@ pub struct PackageReason {
     pub set: String,
     /// The package and those that it is there for.
     pub chain: Vec<ReasonLink>,
+    /// What the recipe uses the set for; nothing where only a lock was named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub used_by: Vec<String>,
 }
 
 /// A package of a chain.
@@ -43,13 +51,20 @@ pub struct ReasonLink {
     pub why: String,
 }
 
-/// Why a package is in each set that has it.
-pub fn why(lock: &Lock, package: &str) -> Vec<PackageReason> {
-    let of_set = |(set, packages): (&String, &Vec<LockedPackage>)| {
-        let chain = chain(packages, package);
-        (!chain.is_empty()).then(|| PackageReason { set: set.clone(), chain })
+/// Why a package is in each set of a lock, or of the lock of a recipe, that has it.
+pub fn why(session: &Session<'_>, path: &Path, package: &str) -> Result<Vec<PackageReason>, OpsError> {
+    let locked = lock(session, path)?;
+    // A recipe with mistakes has a lock all the same, and what that says is asked.
+    let recipe = match is_lock(path) || path.is_dir() {
+        true => None,
+        false => load::recipe(session, &RecipeOptions::of(path)).ok(),
     };
-    lock.sets.iter().filter_map(of_set).collect()
+    let users = recipe.map(|loaded| set_users::of(&loaded.recipe)).unwrap_or_default();
+    let of_set = |(set, packages): (&String, &Vec<LockedPackage>)| {
+        let (chain, used_by) = (chain(packages, package), users.get(set).cloned().unwrap_or_default());
+        (!chain.is_empty()).then(|| PackageReason { set: set.clone(), chain, used_by })
+    };
+    Ok(locked.sets.iter().filter_map(of_set).collect())
 }
 
 /// A lock may come from anybody: reasons that lead in a circle end where it closes.
@@ -72,6 +87,8 @@ pub struct LockSize {
     pub parts: Vec<SizedPart>,
     /// What a build produced, if one was recorded.
     pub outputs: Vec<SizedFile>,
+    /// Kernels, and sources of builds (`BUILD/SOURCE`), whose directories no lock pins: they are not counted.
+    pub local: Vec<String>,
 }
 
 /// A package set or a source.
@@ -117,6 +134,7 @@ pub fn size(lock: &Lock) -> LockSize {
         bytes: distinct.into_iter().map(|(_, size)| size).sum(),
         parts,
         outputs: lock.outputs.iter().map(output).collect(),
+        local: lock.local.iter().cloned().collect(),
     }
 }
 

@@ -14,9 +14,10 @@ use super::kernel::needs::{self, MachineNeed};
 use super::kind::{ArtifactKind, StepKind};
 use super::parts::KernelParts;
 use super::step::{Builtin, Input, Step, Work};
-use crate::base::{Arch, Timestamp};
+use crate::base::{Arch, Spanned, Timestamp};
+use crate::kconfig::{OptionRequest, RequestKind};
 use crate::recipe::Recipe;
-use crate::recipe::kernel::{BuiltKernel, Kernel};
+use crate::recipe::kernel::{BuiltKernel, Kernel, OptionValue};
 use crate::recipe::machine::{BuiltFirmware, Machine};
 
 /// Input of a kernel's step: what is known of the kernel, as a [`ReadyKernel`].
@@ -49,6 +50,9 @@ pub struct ReadyKernel {
     /// What the machines need that boot it; nothing without a configuration that could tell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<MachineNeed>,
+    /// What the recipe requires of its configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<OptionRequest>,
 }
 
 /// A file that a build leaves ready: where the recipe says which.
@@ -75,7 +79,14 @@ pub(super) fn kernel(
 ) -> KernelParts {
     let machines = recipe.machines.values().filter(|machine| machine.kernel == kernel.name);
     let needs = if built.config.is_some() { needs::of_ready(machines, built) } else { Vec::new() };
-    let spec = ReadyKernel { architecture: kernel.architecture.value, epoch: builder.lock.epoch, needs };
+    let request = |(name, value): (&String, &Spanned<OptionValue>)| OptionRequest {
+        name: name.clone(),
+        value: value.value.clone(),
+        by: format!("kernel {}", kernel.name),
+        kind: RequestKind::Require,
+    };
+    let requests = built.require.iter().map(request).collect();
+    let spec = ReadyKernel { architecture: kernel.architecture.value, epoch: builder.lock.epoch, needs, requests };
     let spec = serde_json::to_vec_pretty(&spec).expect("strings and numbers are always JSON");
     let mut inputs = BTreeMap::from([(SPEC.to_owned(), Input::Inline(spec))]);
     let mut outputs = vec![VMLINUZ.to_owned()];

@@ -188,6 +188,7 @@ fn of_kernel(recipe: &Recipe, kernel: &str, statement: &Statement) -> Option<Spa
         (Origin::Compiled(compiled), Statement::Patch(at)) => compiled.patches.get(*at).map(|patch| patch.span),
         (Origin::Built(built), Statement::Module(name)) => of_module(&built.initrd_modules, name),
         (Origin::Built(built), Statement::Ready(file)) => of_ready(built, *file),
+        (Origin::Built(built), Statement::Option(name)) => built.require.get(name).map(|value| value.span),
         (Origin::Stock { set, .. }, Statement::Package(_)) => of_set(set, statement),
         (Origin::Compiled(compiled), Statement::Package(_)) => of_set(&compiled.build, statement),
         _ => None,

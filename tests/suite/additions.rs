@@ -57,6 +57,19 @@ fn a_printed_command_has_the_port_of_gdb() {
 }
 
 #[test]
+fn a_printed_command_is_asked_for_before_or_behind_the_recipe() {
+    let printed = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
+        let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("run").args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let before = printed(&["--print", "recipes/cxl-quick.kiln"]);
+    assert_eq!(before, printed(&["recipes/cxl-quick.kiln", "--print"]));
+    assert!(before.starts_with("qemu-system-x86_64 "), "{before}");
+}
+
+#[test]
 fn only_the_machine_on_the_terminal_is_changed() {
     let recipe = "recipes/all-blue.kiln";
     let has = |words: &[&str]| {

@@ -87,7 +87,7 @@ fn equal_files_of_trees_share_their_blocks_where_the_file_system_can() {
     drop(store);
     let store = Store::open(&mounted.at.join("store")).unwrap();
     kiln::world::fs::remove_tree(&one).unwrap();
-    store.collect(&Policy { since: 0, dry_run: false }).unwrap();
+    store.collect(&Policy { since: 0, most: None, dry_run: false }).unwrap();
     assert_eq!(std::fs::read(two.join("usr/same")).unwrap(), library);
     let pool = mounted.at.join("store/alike");
     assert!(std::fs::read_dir(&pool).unwrap().all(|link| link.unwrap().path().metadata().is_ok()));

@@ -163,6 +163,7 @@ fn a_build_that_fails_points_at_its_script() {
     let Some(ground) = ground("fails") else { return };
     let said = mistaken(&ground, "exits", "echo so far; false; echo x >x", "[\"x\"]");
     assert!(said.contains("so far") && said.contains("build last") && said.contains("exit status: 1"), "{said}");
+    assert!(said.contains("`kiln shell --failed RECIPE last` opens a shell in what the script left"), "{said}");
     for (name, script, word) in [
         ("nothing", "true", "it produced no x"),
         ("link", "ln -s /etc/passwd x", "not a file or a directory"),

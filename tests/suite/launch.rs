@@ -34,7 +34,7 @@ pub(super) fn launch_of(machine: &Machine, machines: &BTreeMap<String, Machine>)
     LaunchFile { description: described(machine, machines, "11.1.3"), artifacts }
 }
 
-fn launch_file() -> LaunchFile {
+pub(super) fn launch_file() -> LaunchFile {
     launch_of(&machine(BODY), &BTreeMap::new())
 }
 
@@ -297,10 +297,10 @@ fn no_number_makes_the_reader_panic_or_the_argv_foreign() {
 }
 
 /// A result directory with a QEMU that writes its words, one a line, into `said`.
-struct Bench(std::path::PathBuf);
+pub(super) struct Bench(pub(super) std::path::PathBuf);
 
 impl Bench {
-    fn new(name: &str) -> Bench {
+    pub(super) fn new(name: &str) -> Bench {
         let directory = std::env::temp_dir().join(format!("kiln-launch-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let put = |file: &str, text: &str| std::fs::write(directory.join(file), text).unwrap();
@@ -317,13 +317,13 @@ impl Bench {
         Bench(directory)
     }
 
-    fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    pub(super) fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         let mut command = Command::new("sh");
         command.arg(self.0.join("launch.sh")).args(arguments).current_dir("/").env("KILN_ACCEL", "tcg");
         command.env("KILN_QEMU", self.0.join("qemu")).envs(variables.iter().copied()).output().unwrap()
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(super) fn file(&self, name: &str) -> String {
         std::fs::read_to_string(self.0.join(name)).unwrap()
     }
 }
@@ -334,7 +334,7 @@ impl Drop for Bench {
     }
 }
 
-fn error(output: &Output) -> String {
+pub(super) fn error(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -408,35 +408,4 @@ fn the_script_explains_itself_and_passes_options_on() {
     assert!(said.ends_with("-device\nusb kbd,x='$HOME'\n--print\n"), "{said}");
     let printed = String::from_utf8(bench.run(&["--print", "--", "-S"], &[]).stdout).unwrap();
     assert!(printed.trim_end().ends_with("'-S'") || printed.trim_end().ends_with("-S"), "{printed}");
-}
-
-#[test]
-fn another_qemu_gets_what_it_has_or_is_told_what_it_lacks() {
-    let bench = Bench::new("another");
-    let put = |file: &str, text: &str| std::fs::write(bench.0.join(file), text).unwrap();
-    put("qemu", &bench.file("qemu").replace("11.1.3", "10.0.13"));
-    let any = || bench.run(&[], &[("KILN_ANY_QEMU", "1")]);
-    let line = launch_file().description.argv(|_| ());
-    let help: BTreeSet<String> = line.properties().iter().map(|one| format!("  {}=<str>", one.listed())).collect();
-    let help: String = help.into_iter().map(|line| line + "\n").collect();
-    put("help", &help);
-    let board = |said: &str| {
-        let words: Vec<&str> = said.lines().collect();
-        words[words.iter().position(|word| *word == "-machine").unwrap() + 1].split(',').next().unwrap().to_owned()
-    };
-    put("boards", "Supported machines are:\npc-q35-11.1 Standard PC\nq35  Standard PC (alias of pc-q35-10.0)\n");
-    assert_eq!(any().status.code(), Some(7));
-    assert_eq!(board(&bench.file("said")), "pc-q35-11.1", "it has the versioned one");
-    put("boards", "Supported machines are:\npc-q35-10.0 Standard PC\nq35  Standard PC (alias of pc-q35-10.0)\n");
-    let output = any();
-    assert!(output.status.code() == Some(7) && error(&output).contains("using its own q35"), "{}", error(&output));
-    assert_eq!(board(&bench.file("said")), "q35");
-    put("boards", "Supported machines are:\nnone  empty machine\n");
-    let output = any();
-    assert!(output.status.code() == Some(4) && error(&output).contains("neither"), "{}", error(&output));
-    put("boards", "q35  Standard PC\n");
-    put("help", &help.replace("  persistent-memdev=<str>\n", ""));
-    let output = any();
-    let said = error(&output);
-    assert!(output.status.code() == Some(4) && said.contains("persistent-memdev of -device cxl-type3"), "{said}");
 }

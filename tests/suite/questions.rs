@@ -144,6 +144,30 @@ fn a_pulled_directory_is_asked_as_its_lock_is() {
 }
 
 #[test]
+fn builds_and_directories_that_no_lock_pins_are_named() {
+    let said = text(&kiln(&["why", "meson", "recipes/cxl-own-qemu.kiln"]));
+    assert!(said.contains("\n  used as: tools of build qemu"), "{said}");
+    let said = text(&kiln(&["why", "seabios", "recipes/cxl-own-qemu.kiln"]));
+    assert!(said.contains("\n  used as: what QEMU patched runs with\n"), "{said}");
+    let directory = super::store::scratch("questions-builds");
+    let mut other = lock("cxl-own-qemu");
+    other.local.insert("qemu/qemu".to_owned());
+    other.sources.remove("qemu:qemu").unwrap();
+    *other.steps.get_mut("build qemu").unwrap() = kiln::base::Digest::of(b"another script");
+    let path = directory.join("other.lock");
+    std::fs::write(&path, kiln::lock::write(&other)).unwrap();
+    let path = path.to_str().unwrap();
+    let size = text(&kiln(&["size", path]));
+    assert!(size.contains("   unknown  source `qemu` of build `qemu`, a directory that no lock pins\n"), "{size}");
+    let said = text(&kiln(&["diff", "recipes/cxl-own-qemu.kiln", path]));
+    assert!(said.contains("source qemu of build qemu: a directory that no lock pins\n"), "{said}");
+    let from = lock("cxl-own-qemu").steps["build qemu"].short();
+    let to = kiln::base::Digest::of(b"another script").short();
+    assert!(said.contains(&format!("build qemu: step {from} -> step {to}\n")), "{said}");
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
 fn two_locks_are_compared_by_what_they_pin() {
     let same = kiln(&["diff", "recipes/cxl-quick.kiln", "lockfiles/cxl-quick.lock"]);
     assert!(same.status.success() && same.stdout.is_empty(), "{}", text(&same));

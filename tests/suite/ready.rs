@@ -108,6 +108,15 @@ fn a_kernel_of_a_build_is_one_like_any_other() {
     lab.succeed(&["report", "lab.kiln", "-o", "report.html"]);
     let report = std::fs::read_to_string(lab.ground.path("report.html")).unwrap();
     assert!(report.contains("The output bzImage of build kb is the kernel"), "{report}");
+    for (output, is) in
+        [("bzImage", "kernel mine"), ("tree", "modules of kernel mine"), ("config", "configuration of kernel mine")]
+    {
+        let row = format!("<th scope=\"row\">{output}</th><td>kb</td><td>{is}</td>");
+        assert!(report.contains(&row), "{row}: {report}");
+    }
+    assert!(report.contains("1 build of its own") && report.contains("bzImage: the file bzImage"), "{report}");
+    let why = lab.succeed(&["why", "busybox-static", "lab.kiln"]);
+    assert!(why.contains("tools of build kb"), "{why}");
     std::fs::write(lab.ground.path("other.config"), "CONFIG_EXT4_FS=m\n").unwrap();
     let difference = lab.succeed(&["kconfig", "diff", "lab.kiln", "other.config"]);
     assert!(difference.contains("EXT4_FS"), "{difference}");
@@ -212,6 +221,34 @@ fn what_a_machine_needs_and_what_is_no_kernel_is_told_at_the_output() {
 }
 
 #[test]
+fn what_the_recipe_says_that_a_kernel_is_without_is_not_needed_and_is_always_named() {
+    let Some(lab) = Lab::new("without") else { return };
+    // As where a feature is another option's, or comes from somewhere else.
+    let script = "sed -i -e s/CONFIG_EXT4_FS=y/CONFIG_OWN_FS=y/ config";
+    let said = lab.build((WHOLE, script), MACHINE).text();
+    assert!(said.contains("of what the kernel does without, write `require EXT4_FS = n` in the kernel"), "{said}");
+    let without = format!("{WHOLE} require EXT4_FS = n require OWN_FS = y");
+    let ended = lab.build((&without, script), MACHINE);
+    let warning = "kernel `mine` is without EXT4_FS, which machine `n` needs for the file system of its disk";
+    assert!(ended.code == Some(0) && ended.text().contains(warning), "{}", ended.text());
+    let built_again = lab.succeed(&["build", "--allow-leaks", "lab.kiln"]);
+    let checked = lab.succeed(&["check", "lab.kiln"]);
+    assert!(built_again.contains(warning) && checked.contains(warning), "{built_again}{checked}");
+    // It is compared as every other statement is.
+    for (require, word) in [
+        ("EXT4_FS = n", "`require EXT4_FS = n` of kernel mine is y"),
+        ("NUMA = y", "`require NUMA = y` of kernel mine is not set"),
+    ] {
+        let ended = lab.build((&format!("{WHOLE} require {require}"), ""), MACHINE);
+        let said = ended.text();
+        assert!(
+            ended.code == Some(1) && ended.broken().is_none() && said.contains(word),
+            "{said} (should have: {word})"
+        );
+    }
+}
+
+#[test]
 fn firmware_that_is_mixed_up_is_told_at_the_output() {
     let Some(lab) = Lab::new("firmware") else { return };
     let machine = MACHINE.replace(
@@ -225,6 +262,13 @@ fn firmware_that_is_mixed_up_is_told_at_the_output() {
     assert_eq!(ended.code, Some(1), "{said}");
     assert!(said.contains("sectors of 4096 bytes, and this file has 2560 bytes"), "{said}");
     assert!(said.contains("variables = output \"bzImage\" from kb"), "{said}");
+    lab.succeed(&["report", "lab.kiln", "-o", "report.html"]);
+    let report = std::fs::read_to_string(lab.ground.path("report.html")).unwrap();
+    for is in
+        ["configuration of kernel mine, firmware of machine n", "kernel mine, variables of the firmware of machine n"]
+    {
+        assert!(report.contains(&format!("<td>{is}</td>")), "{is}: {report}");
+    }
 }
 
 #[test]

@@ -114,6 +114,22 @@ fn a_page_says_what_the_lock_and_the_recipe_say() {
     assert!(names.len() == packages.len() && names.iter().map(size).is_sorted_by(|a, b| a >= b));
 }
 
+#[test]
+fn a_page_names_builds_what_they_read_and_what_their_outputs_are() {
+    let page = page("recipes/cxl-own-qemu.kiln");
+    let row = page.split("<th scope=\"row\">qemu</th><td>qemu-compiler</td><td>").nth(1).unwrap();
+    let row = row.split("</tr>").next().unwrap();
+    for read in
+        ["firmware-revision.patch: the file lib/qemu-firmware-revision.patch", "qemu: Debian&#39;s source package qemu"]
+    {
+        assert!(row.contains(read), "{read}: {row}");
+    }
+    assert!(row.ends_with("<td>qemu</td>"), "{row}");
+    let row = "<th scope=\"row\">qemu</th><td>qemu</td><td>QEMU patched 10.0.13</td>";
+    assert!(page.contains(row), "{row}");
+    assert!(!self::page("recipes/cxl-quick.kiln").contains("id=\"builds\""));
+}
+
 const HOSTILE: &str = "<img src=x onerror=hacked=1>";
 
 #[test]

@@ -64,6 +64,9 @@ fn every_verb_finds_the_run_of_a_recipe_or_of_its_result() {
     let result = run(2, &lab.scratch.path("result/r"));
     lab.each(&[], [NO_SSH, NO_QMP]);
     drop((other, result));
+    let output = Command::new(env!("CARGO_BIN_EXE_kiln")).args(["cp", "r.kiln", "a", "m:/a"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("`kiln cp --recipe r.kiln a m:/a`"), "{said}");
 }
 
 #[test]

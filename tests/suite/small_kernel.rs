@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::archive_support::Package;
 use super::attack::ground::{Ended, Ground, PATIENCE, run, start};
 use super::attack::host;
 use super::skip::skip;
@@ -38,12 +39,18 @@ impl Miniature {
 
     /// One of another source, configured by another program.
     pub(super) fn of(name: &str, make: &str, files: &[(&str, &str)]) -> Option<Miniature> {
+        Miniature::beside(name, make, files, Vec::new())
+    }
+
+    /// The same in an archive with more packages.
+    pub(super) fn beside(name: &str, make: &str, files: &[(&str, &str)], more: Vec<Package>) -> Option<Miniature> {
         let place = Ground::place(&format!("kernel-{name}"));
         let Some(tools) = host::lent("kernel-tools", &["cmp", "date", "sort", "uniq"]) else {
             skip("this host has no programs to lend to a kernel's build");
             return None;
         };
-        let ground = Ground::new(&place, vec![tools, host::tool("make", "4.4", "/usr/bin/make", make)]);
+        let own = [tools, host::tool("make", "4.4", "/usr/bin/make", make)];
+        let ground = Ground::new(&place, own.into_iter().chain(more).collect());
         if let Some(why) = ground.why_not() {
             skip(why);
             return None;

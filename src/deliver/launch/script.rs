@@ -65,9 +65,19 @@ fi
 "#;
 
 const CHECKS: &str = r#"
+# What QEMU says of itself. One that waits for something is ended, and it is given nothing to read: what is read here is not its.
+ask() {
+    if command -v timeout >/dev/null 2>&1; then
+        timeout -s KILL 20 "$qemu" "$@" </dev/null
+    else
+        "$qemu" "$@" </dev/null
+    fi
+}
+
 # Another version may lack the versioned machine type, or a property: the installed one says what it has.
 other_version() {
-    boards=$("$qemu" -machine help | sed 's/ .*//')
+    boards=$(ask -machine help) || fail 4 "$qemu does not say which machine types it has"
+    boards=$(printf '%s\n' "$boards" | sed 's/ .*//')
     if ! printf '%s\n' "$boards" | grep -qxF -e "$board"; then
         printf '%s\n' "$boards" | grep -qxF -e @FAMILY@ ||
             fail 4 "QEMU ${have:-of an unknown version} has neither the machine type $board nor @FAMILY@, so it cannot run this machine"
@@ -75,7 +85,7 @@ other_version() {
         board=@FAMILY@
     fi
     printf '%s\n' "$needs" | while read -r option kind names; do
-        known=$("$qemu" "$option" "$kind,help" 2>/dev/null) ||
+        known=$(ask "$option" "$kind,help" 2>/dev/null) ||
             fail 4 "QEMU ${have:-of an unknown version} has no $option $kind, so it cannot run this machine"
         for name in $names; do
             printf '%s\n' "$known" | grep -q "^ *$name=" ||
@@ -91,7 +101,8 @@ if [ -z "$print" ]; then
         fail 3 'a file is not the one that was built; get it again'
     fi
 @UNPACK@    command -v "$qemu" >/dev/null 2>&1 || fail 4 "$qemu is missing; install QEMU $want (Debian: @PACKAGE@)"
-    have=$("$qemu" --version | sed -n '1s/^QEMU emulator version \([^ ]*\).*/\1/p')
+    have=$(ask --version) || fail 4 "$qemu does not say which version it is; name another one with KILN_QEMU=PROGRAM"
+    have=$(printf '%s\n' "$have" | sed -n '1s/^QEMU emulator version \([^ ]*\).*/\1/p')
     if [ "$have" != "$want" ] && [ "${KILN_ANY_QEMU-}" != 1 ]; then
         fail 4 "this is QEMU ${have:-of an unknown version}, but the machine was locked with $want; set KILN_ANY_QEMU=1 to try it"
     fi

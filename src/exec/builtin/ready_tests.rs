@@ -80,7 +80,7 @@ fn need(option: &str) -> MachineNeed {
 fn kernel_place(name: &str, needs: &[&str]) -> Place {
     let place = Place::new(name);
     let needs = needs.iter().map(|option| need(option)).collect();
-    let spec = ReadyKernel { architecture: Arch::Amd64, epoch: Timestamp(1_000_000), needs };
+    let spec = ReadyKernel { architecture: Arch::Amd64, epoch: Timestamp(1_000_000), needs, requests: Vec::new() };
     place.put(SPEC, &serde_json::to_vec(&spec).unwrap());
     place.put(IMAGE, &linux::tests::bzimage("6.12.1-own (a@b)"));
     place

@@ -9,6 +9,7 @@ use crate::machine::argv::kernel_line;
 use crate::machine::capability::KernelFacts;
 use crate::machine::finding::Findings;
 use crate::machine::network::networks;
+use crate::plan::kernel::needs::{self, MachineNeed};
 use crate::recipe::Recipe;
 use crate::recipe::image::Image;
 use crate::recipe::kernel::{Kernel, Origin};
@@ -24,6 +25,7 @@ pub fn check_all(recipe: &Recipe) -> Findings {
         findings.errors.extend(no_modules(recipe, machine));
     }
     findings.warnings.extend(recipe.kernels.values().filter_map(|kernel| unknown(recipe, kernel)));
+    findings.warnings.extend(recipe.kernels.values().flat_map(|kernel| without(recipe, kernel)));
     findings.errors.extend(check_among(&recipe.machines));
     findings.errors.extend(recipe.images_alone().filter_map(no_kernel));
     findings
@@ -70,6 +72,24 @@ fn no_kernel(image: &Image) -> Option<Diagnostic> {
     let first = image.modules.first()?;
     let message = format!("no machine boots image `{}`, so its modules are for no kernel", image.name);
     Some(Diagnostic::new(first.span, message).label("a module").hint("use the image in a machine"))
+}
+
+/// What the machines of a kernel out of a build need, and the recipe says that the kernel is without. Of a compiled kernel the same
+/// words are a choice of whoever configures it.
+fn without(recipe: &Recipe, kernel: &Kernel) -> Vec<Diagnostic> {
+    let Origin::Built(built) = &kernel.origin else { return Vec::new() };
+    let machines = recipe.machines.values().filter(|machine| machine.kernel == kernel.name);
+    let needs = needs::all_of_ready(machines, built).into_iter();
+    let doubt = |need: MachineNeed| {
+        let MachineNeed { machine, option, purpose } = need;
+        let span = built.without(&option)?;
+        let message =
+            format!("kernel `{}` is without {option}, which machine `{machine}` needs {purpose}", kernel.name);
+        let doubt = Diagnostic::new(span, message).label("stated here, so the need is not checked");
+        let doubt = doubt.related(recipe.machines.get(&machine)?.span, "the machine");
+        Some(doubt.hint("remove this line if the kernel has to have it"))
+    };
+    needs.filter_map(doubt).collect()
 }
 
 type Machines = BTreeMap<String, Machine>;

@@ -37,6 +37,8 @@ pub struct SideDifferences {
     pub inputs: Vec<Change>,
     /// Parameters of the recipe, as they were when the locks were made.
     pub parameters: Vec<ValueChange>,
+    /// Builds of the recipe's own, by the id of their step: another one reads or does something else.
+    pub builds: Vec<ValueChange>,
     /// Options of kernels.
     pub options: Vec<OptionChange>,
     /// Command lines of machines.
@@ -166,6 +168,14 @@ fn locks(one: &Lock, other: &Lock, found: &mut SideDifferences) {
         let (from, to) = (of(one, name), of(other, name));
         if from != to {
             found.parameters.push(ValueChange { name: name.clone(), from, to });
+        }
+    }
+    let id = |lock: &Lock, step: &str| lock.steps.get(step).map(|id| id.short());
+    for step in names(&one.steps, &other.steps) {
+        let Some(build) = step.strip_prefix("build ") else { continue };
+        let (from, to) = (id(one, step), id(other, step));
+        if from != to {
+            found.builds.push(ValueChange { name: build.to_owned(), from, to });
         }
     }
     for name in names(&one.machines, &other.machines) {

@@ -36,8 +36,9 @@ impl OpsError {
     }
 }
 
-/// What may be the matter with a build besides its script.
+/// What may be the matter with a build besides its script, or how to look at what that left.
 fn doubt(recipe: &Recipe, step: &StepKind) -> Option<String> {
     let StepKind::Build(build) = step else { return None };
-    recipe.builds.get(build).and_then(Build::doubt)
+    let look = || format!("`kiln shell --failed RECIPE {build}` opens a shell in what the script left");
+    Some(recipe.builds.get(build).and_then(Build::doubt).unwrap_or_else(look))
 }

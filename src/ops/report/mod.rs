@@ -5,6 +5,7 @@
 //! same bytes: no clock is read.
 
 mod builders;
+mod builds;
 mod html;
 mod kernels;
 mod packages;
@@ -50,6 +51,7 @@ pub fn report(session: &Session<'_>, request: &ReportRequest) -> Result<String, 
     if subject.recipe.as_ref().map_or(!lock.kernels.is_empty(), |recipe| !recipe.kernels.is_empty()) {
         sections.push(kernels::section(subject.recipe.as_ref(), lock));
     }
+    sections.extend(subject.recipe.as_ref().and_then(|recipe| builds::section(recipe)));
     sections.extend([trust::inputs(lock), trust::outputs(lock, subject.manifest.as_ref()), builders]);
     Ok(html::page(&format!("Report on {}", lock.recipe.name), &lead(&subject), &sections))
 }
@@ -68,7 +70,12 @@ fn lead(subject: &Subject<'_>) -> Html {
         Some(recipe) => (recipe.images.len(), recipe.kernels.len()),
         None => (lock.images.len(), lock.kernels.len()),
     };
-    let parts = [counted(subject.machines.len(), "machine"), counted(images, "image"), counted(kernels, "kernel")];
+    let mut parts =
+        vec![counted(subject.machines.len(), "machine"), counted(images, "image"), counted(kernels, "kernel")];
+    let builds = subject.recipe.as_ref().map_or(0, |recipe| recipe.builds.len());
+    if builds > 0 {
+        parts.push(format!("{} of its own", counted(builds, "build")));
+    }
     terms(vec![
         ("Recipe", Cell::text(&lock.recipe.name)),
         ("Lock", Cell::Digest(lock::inputs_digest(lock))),

@@ -2,14 +2,14 @@
 //!
 //! Input: a compiled kernel and the machines of its recipe. Output: [`MachineNeed`]s, which the step `kernel-check` holds
 //! against the finished configuration. An option that the recipe turns off itself is not needed: whoever writes
-//! `option DEV_DAX_KMEM = n` wants a machine without it.
+//! `option DEV_DAX_KMEM = n` wants a machine without it, and whoever writes `require DEV_DAX_KMEM = n` has a kernel without it.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::Arch;
-use crate::kconfig::{OptionRequest, RequestKind};
+use crate::kconfig::OptionRequest;
 use crate::recipe::kernel::{BuiltKernel, OptionValue};
 use crate::recipe::machine::cxl::{Cxl, Expander};
 use crate::recipe::machine::device::DiskBus;
@@ -28,16 +28,14 @@ pub struct MachineNeed {
 
 /// What these machines need, each option once.
 pub fn of_machines<'a>(machines: impl Iterator<Item = &'a Machine>, requests: &[OptionRequest]) -> Vec<MachineNeed> {
-    let waived = |option: &str| {
-        let off = |request: &&OptionRequest| request.kind == RequestKind::Option && request.value == OptionValue::No;
-        requests.iter().filter(off).any(|request| request.name == option)
-    };
+    let waived =
+        |option: &str| requests.iter().any(|request| request.value == OptionValue::No && request.name == option);
     let mut seen = BTreeSet::new();
     let mut needs = Vec::new();
     for machine in machines {
         for (option, purpose) in of_machine(machine) {
             if !waived(option) && seen.insert(option) {
-                let (option, purpose) = (option.to_owned(), purpose.to_owned());
+                let (option, purpose) = (option.to_owned(), purpose.replace(CPU, &machine.cpu.value));
                 needs.push(MachineNeed { machine: machine.name.clone(), option, purpose });
             }
         }
@@ -45,8 +43,15 @@ pub fn of_machines<'a>(machines: impl Iterator<Item = &'a Machine>, requests: &[
     needs
 }
 
-/// What these machines need of a kernel that a build leaves ready: with modules also what loads them.
+/// What these machines need of a kernel that a build leaves ready, less what the recipe says that it is without.
 pub fn of_ready<'a>(machines: impl Iterator<Item = &'a Machine>, built: &BuiltKernel) -> Vec<MachineNeed> {
+    let mut needs = all_of_ready(machines, built);
+    needs.retain(|need| built.without(&need.option).is_none());
+    needs
+}
+
+/// What these machines need of such a kernel: with modules also what loads them.
+pub fn all_of_ready<'a>(machines: impl Iterator<Item = &'a Machine>, built: &BuiltKernel) -> Vec<MachineNeed> {
     let machines: Vec<&Machine> = machines.collect();
     let mut needs = of_machines(machines.iter().copied(), &[]);
     if let Some(machine) = machines.first().filter(|_| built.modules.is_some()) {
@@ -144,8 +149,11 @@ fn of_cxl(cxl: &Cxl, machine: &Machine) -> Needs {
     needs
 }
 
+/// Where a purpose names the CPU of its machine.
+const CPU: &str = "@CPU@";
+
 /// See `rules::recipe` of the layer `machine`, which says the same of kernels that are not compiled.
 const INVALIDATION: (&str, &str) = (
     "CXL_REGION_INVALIDATION_TEST",
-    "to enable CXL memory in a guest (`Failed to synchronize CPU cache state`), or `cpu = \"max,-hypervisor\"`",
+    "to enable CXL memory in a guest (`Failed to synchronize CPU cache state`), or `cpu = \"@CPU@,-hypervisor\"`",
 );

@@ -67,8 +67,9 @@ case " $* " in
     ;;
 esac
 echo '{"QMP":{"version":{"qemu":{"micro":0,"minor":1,"major":11},"package":""}}}'
-list=
-for name in addr bootindex bus drive filename id mac netdev rng romfile serial cxl; do
+list= more=
+[ ! -e /usr/share/attack/properties ] || . /usr/share/attack/properties
+for name in addr bootindex bus drive filename id mac netdev rng romfile serial cxl $more; do
   list="$list${list:+,}{\"name\":\"$name\",\"type\":\"x\"}"
 done
 while read -r line; do

@@ -5,7 +5,7 @@ use std::io::Read;
 use super::{BuiltinContext, BuiltinError, file, input, wrong};
 use crate::base::Arch;
 use crate::exec::failure::{Fault, StepFailure};
-use crate::kconfig::{DotConfig, Tri, dotconfig};
+use crate::kconfig::{self, DotConfig, Dropped, Tri, dotconfig};
 use crate::plan::Statement;
 use crate::plan::kernel::CONFIG;
 use crate::plan::kernel::needs::{self, MachineNeed};
@@ -29,12 +29,23 @@ pub(super) fn run(context: &BuiltinContext<'_>, spec: &ReadyKernel, release: Opt
     if let Some((arch, version)) = heading(&bytes) {
         belongs(spec.architecture, (arch, version), release).map_err(odd)?;
     }
+    let dropped = kconfig::check(&spec.requests, &config);
+    if !dropped.is_empty() {
+        let lines: Vec<String> = dropped.iter().map(differs).collect();
+        let about = dropped.into_iter().map(|dropped| Statement::Option(dropped.request.name)).collect();
+        let message = format!("the kernel configuration does not match the recipe:\n{}", lines.join("\n"));
+        return Err(StepFailure { about, ..StepFailure::new(Fault::Recipe, message) }.into());
+    }
     let lines = unmet(spec, &config, context.inputs.contains_key(MODULES));
     if let Some((first, _)) = lines.first() {
         let about = vec![Statement::Ready(ReadyFile::Config), Statement::Machine(first.machine.clone())];
         let lines: Vec<&str> = lines.iter().map(|(_, line)| line.as_str()).collect();
         let message = format!("the kernel lacks what its machines need:\n{}", lines.join("\n"));
-        let help = "turn these options on where the build configures the kernel, with what they depend on";
+        let help = format!(
+            "turn these options on where the build configures the kernel, with what they depend on; of what the kernel does without, write \
+             `require {} = n` in the kernel",
+            first.option
+        );
         return Err(StepFailure { about, ..StepFailure::new(Fault::Recipe, message) }.help(help).into());
     }
     Ok(fs::write_atomically(&context.out.join(CONFIG), &bytes)?)
@@ -62,6 +73,10 @@ fn belongs(arch: Arch, (made_for, version): (&str, &str), release: Option<&str>)
         }
         _ => Ok(()),
     }
+}
+
+fn differs(Dropped { request, value }: &Dropped) -> String {
+    format!("{} {}", request.text(), if value == "n" { "is not set".to_owned() } else { format!("is {value}") })
 }
 
 /// What the machines need and the configuration has not, in the words that compiled kernels get.
