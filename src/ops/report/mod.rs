@@ -51,7 +51,7 @@ pub fn report(session: &Session<'_>, request: &ReportRequest) -> Result<String, 
     if subject.recipe.as_ref().map_or(!lock.kernels.is_empty(), |recipe| !recipe.kernels.is_empty()) {
         sections.push(kernels::section(subject.recipe.as_ref(), lock));
     }
-    sections.extend(subject.recipe.as_ref().and_then(|recipe| builds::section(recipe)));
+    sections.extend(subject.recipe.as_ref().and_then(builds::section));
     sections.extend([trust::inputs(lock), trust::outputs(lock, subject.manifest.as_ref()), builders]);
     Ok(html::page(&format!("Report on {}", lock.recipe.name), &lead(&subject), &sections))
 }
