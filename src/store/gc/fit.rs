@@ -1,7 +1,7 @@
 //! What goes so that the rest fits: no more than is needed.
 //!
 //! What was used longest ago goes first. A build uses all of its results within moments, so of what was used at the same time, that
-//! goes first which is missed least ([`Role`](super::Role)); and among equals whatever comes closest to what is still too much.
+//! goes first which is missed least ([`Role`]); and among equals whatever comes closest to what is still too much.
 
 use std::collections::{BTreeMap, BTreeSet};
 
