@@ -20,9 +20,13 @@ pub struct AttestArgs {
     /// How the build of a recipe goes; results of others do not count
     #[command(flatten)]
     pub realize: RealizeArgs,
-    /// An SSH or minisign private key without a passphrase, or the .pub file of an SSH key that the SSH agent has
+    /// A minisign private key, an SSH private key without a passphrase, or the .pub file of an SSH key that the SSH agent has
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
+    /// The passphrase of a minisign key is the first line of this file, or of standard input for `-` [default: it is asked for at
+    /// the terminal]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
     /// Let the attestation expire after this many days, 1 to 36500 [default: never]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub expires: Option<u32>,

@@ -20,8 +20,8 @@ pub struct PushArgs {
     /// How the build of a recipe goes
     #[command(flatten)]
     pub realize: RealizeArgs,
-    /// Sign the results for `--cache` with this SSH or minisign private key without a passphrase, or the .pub file of an SSH key
-    /// that the SSH agent has
+    /// Sign the results for `--cache` with this minisign private key, SSH private key without a passphrase, or the .pub file of an SSH
+    /// key that the SSH agent has
     #[arg(
         long,
         value_name = "FILE",
@@ -30,6 +30,10 @@ pub struct PushArgs {
         required_unless_present = "reference"
     )]
     pub key: Option<PathBuf>,
+    /// The passphrase of a minisign key is the first line of this file, or of standard input for `-` [default: it is asked for at
+    /// the terminal]
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub passphrase_file: Option<PathBuf>,
     /// Speak HTTP without TLS to the registry; one on this machine (localhost, 127.0.0.1) is always spoken to so
     #[arg(long)]
     pub plain_http: bool,

@@ -5,6 +5,7 @@ use super::output;
 use crate::base::{Foreign, Timestamp, counted};
 use crate::cli;
 use crate::ops::attest::{self, AttestRequest, Attested, Attester, Older, QuorumReport, QuorumRequest};
+use crate::ops::sign::KeyFile;
 use crate::ops::{ErrorClass, ExistingFile, Session};
 use crate::world::outlet::Standing;
 
@@ -13,7 +14,7 @@ pub fn run(session: &Session<'_>, args: &cli::AttestArgs) -> Result<(), Failure>
     let request = AttestRequest {
         recipe: args.recipe.options(),
         build: args.realize.options(),
-        key: args.key.clone(),
+        key: KeyFile::new(args.key.clone(), args.passphrase_file.clone()),
         days: args.expires,
         output: args.output.clone(),
         existing: ExistingFile::of(args.force),

@@ -6,6 +6,7 @@ use crate::base::{ByteSize, Foreign, counted};
 use crate::cli;
 use crate::ops::Session;
 use crate::ops::fill::{self, FillRequest, PushedResults};
+use crate::ops::sign::KeyFile;
 
 /// Carries `kiln push` out.
 pub fn run(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
@@ -25,6 +26,7 @@ pub fn run(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
             "{option} is for a reference to a registry or image layout, not for --cache"
         )));
     }
+    let key = KeyFile::new(key.clone(), args.passphrase_file.clone());
     let mut all = Vec::new();
     for place in &args.realize.caches {
         let request = FillRequest {

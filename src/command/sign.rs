@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::output;
 use crate::base::{Foreign, counted};
 use crate::cli;
-use crate::ops::sign::{self, SignRequest, SignedReport, SignedRequest, Signer};
+use crate::ops::sign::{self, KeyFile, SignRequest, SignedReport, SignedRequest, Signer};
 use crate::ops::{ErrorClass, OpsError, Session};
 
 /// Carries `kiln sign` out.
@@ -14,7 +14,8 @@ pub fn run(session: &Session<'_>, args: &cli::SignArgs) -> Result<(), Failure> {
         let help = "a recipe is built first: `kiln build`, then `kiln sign result/NAME`";
         return Err(Failure::usage(format!("{file} is a file; what is signed is a result directory\n  help: {help}")));
     }
-    let (directory, key) = (args.directory.clone(), args.key.clone());
+    let key = KeyFile::new(args.key.clone(), args.passphrase_file.clone());
+    let directory = args.directory.clone();
     let signature = sign::sign(session, &SignRequest { directory, key, days: args.expires })?;
     output::print(&format!("wrote {}\n", signature.display()))
 }

@@ -23,6 +23,7 @@ pub mod meminfo;
 pub mod memory;
 pub mod outlet;
 pub mod output;
+pub mod passphrase;
 pub mod patience;
 pub mod place;
 pub mod plain;

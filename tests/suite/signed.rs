@@ -350,7 +350,43 @@ fn a_key_may_have_the_comment_that_ssh_keygen_writes() {
     refused(&lab.verify(&[]), 3, &["revoked"]);
 }
 
-/// minisign asks for a passphrase by default, and no agent has its keys.
+/// A key as minisign itself makes it, and one that would keep a processor busy for years.
+#[test]
+fn a_minisign_key_with_a_passphrase_signs_for_whoever_knows_it() {
+    let Some(lab) = Lab::new("minisign-opened") else { return };
+    if !super::live::judge("minisign") {
+        return;
+    }
+    let fed = |command: &mut Command, lines: &str| {
+        let piped = || std::process::Stdio::piped();
+        let mut child = command.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), lines.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let mut make = Command::new("minisign");
+    make.args(["-G", "-p", "mini.pub", "-s", "mini.key"]).current_dir(lab.path(""));
+    assert!(fed(&mut make, "öpen\nöpen\n").status.success());
+    std::fs::write(lab.path("right"), "öpen\r\nmore\n").unwrap();
+    succeed(&mut lab.kiln(&["sign", "result", "--key", "mini.key", "--passphrase-file", "right"]));
+    let judged = ["-V", "-p", "mini.pub", "-m", "result/signed.json"];
+    succeed(Command::new("minisign").args(judged).current_dir(lab.path("")));
+    let words = ["sign", "result", "--key", "mini.key", "--passphrase-file", "-"];
+    assert!(fed(&mut lab.kiln(&words), "öpen\n").status.success());
+    refused(&fed(&mut lab.kiln(&words), "open\n"), 2, &["mini.key: the passphrase is not that of the key"]);
+    refused(
+        &lab.kiln(&["sign", "result", "--key", "key", "--passphrase-file", "right"]).output().unwrap(),
+        2,
+        &["key: `--passphrase-file` is for minisign keys with a passphrase", "leave it out"],
+    );
+    let costly = base64::encode(
+        &[b"EdScB2".as_slice(), &[0; 32], &u64::MAX.to_le_bytes(), &u64::MAX.to_le_bytes(), &[7; 104]].concat(),
+    );
+    std::fs::write(lab.path("costly.key"), format!("untrusted comment: x\n{costly}\n")).unwrap();
+    let output = lab.kiln(&["sign", "result", "--key", "costly.key", "--passphrase-file", "right"]).output().unwrap();
+    refused(&output, 2, &["needs more work for its passphrase", "1 GiB"]);
+}
+
+/// No agent has minisign's keys.
 #[test]
 fn a_minisign_key_that_cannot_sign_is_refused_with_a_way_out() {
     let Some(lab) = Lab::new("minisign-pass") else { return };
@@ -360,7 +396,7 @@ fn a_minisign_key_that_cannot_sign_is_refused_with_a_way_out() {
     let word = base64::encode(&[b"Ed".as_slice(), b"kiln-key", &[7; 32]].concat());
     std::fs::write(lab.path("mini.pub"), format!("untrusted comment: minisign public key\n{word}\n")).unwrap();
     for (key, words) in [
-        ("mini.key", ["the minisign key has a passphrase", "minisign -C -W -s COPY"]),
+        ("mini.key", ["the minisign key has a passphrase", "--passphrase-file FILE"]),
         ("mini.pub", ["a minisign public key, which signs nothing", "name the secret key"]),
     ] {
         let output = lab.kiln(&["sign", "result", "--key", key]).output().unwrap();

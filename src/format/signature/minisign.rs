@@ -1,4 +1,4 @@
-//! Keys and signatures of minisign.
+//! Public keys and signatures of minisign.
 
 use blake2::Digest as _;
 
@@ -6,22 +6,19 @@ use super::SignatureError;
 use crate::base::base64;
 
 const PUBLIC: &str = "a minisign public key (RW...)";
-const PRIVATE: &str = "a minisign secret key";
 const SIGNATURE: &str = "a minisign signature";
-const UNTRUSTED: &str = "untrusted comment: ";
-const TRUSTED: &str = "trusted comment: ";
+pub(super) const UNTRUSTED: &str = "untrusted comment: ";
+pub(super) const TRUSTED: &str = "trusted comment: ";
 /// Over the message itself, and over its BLAKE2b hash.
-const PLAIN: &[u8; 2] = b"Ed";
-const HASHED: &[u8; 2] = b"ED";
-/// Bytes of a secret key's file: algorithms, salt and costs of a passphrase, key number, key, checksum.
-const PRIVATE_SIZE: usize = 158;
+pub(super) const PLAIN: &[u8; 2] = b"Ed";
+pub(super) const HASHED: &[u8; 2] = b"ED";
 
 /// A public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MinisignPublic {
     /// Chosen at random by whoever made the key.
     pub number: [u8; 8],
-    key: [u8; 32],
+    pub(super) key: [u8; 32],
 }
 
 impl MinisignPublic {
@@ -54,68 +51,12 @@ impl MinisignPublic {
 }
 
 /// The first bytes of as many as there must be, and the others.
-fn split<const N: usize>(bytes: &[u8]) -> ([u8; N], &[u8]) {
+pub(super) fn split<const N: usize>(bytes: &[u8]) -> ([u8; N], &[u8]) {
     let (first, rest) = bytes.split_first_chunk::<N>().expect("the caller has counted the bytes");
     (*first, rest)
 }
 
-/// A secret key, which no message shows.
-pub struct MinisignKey {
-    seed: [u8; 32],
-    number: [u8; 8],
-}
-
-impl MinisignKey {
-    /// Whether a text is meant to be one.
-    pub fn is_one(text: &str) -> bool {
-        let mut lines = text.lines();
-        let second = |lines: &mut std::str::Lines<'_>| lines.next().and_then(base64::decode);
-        lines.next().is_some_and(|line| line.starts_with(UNTRUSTED))
-            && second(&mut lines).is_some_and(|bytes| bytes.len() == PRIVATE_SIZE)
-    }
-
-    /// Reads a file of a key that was made without a passphrase (`minisign -G -W`).
-    pub fn read(text: &str) -> Result<MinisignKey, SignatureError> {
-        let wrong = SignatureError::Syntax(PRIVATE);
-        let bytes = text.lines().nth(1).and_then(base64::decode).filter(|bytes| bytes.len() == PRIVATE_SIZE);
-        let bytes = bytes.ok_or(wrong)?;
-        let (algorithm, rest) = split::<2>(&bytes);
-        let (kdf, rest) = split::<2>(rest);
-        let (checksum, rest) = split::<2>(rest);
-        if (&algorithm, &checksum) != (PLAIN, b"B2") {
-            return Err(SignatureError::Algorithm);
-        }
-        if kdf != [0; 2] {
-            return Err(SignatureError::MinisignPassphrase);
-        }
-        let (_salt_and_costs, rest) = split::<48>(rest);
-        let (number, rest) = split::<8>(rest);
-        let (seed, _public) = split::<32>(rest);
-        Ok(MinisignKey { seed, number })
-    }
-
-    /// The other half.
-    pub fn public(&self) -> MinisignPublic {
-        let key = ed25519_dalek::SigningKey::from_bytes(&self.seed).verifying_key().to_bytes();
-        MinisignPublic { number: self.number, key }
-    }
-
-    /// The plain signature over bytes, which is no signature of minisign's.
-    pub fn sign_bytes(&self, message: &[u8]) -> [u8; 64] {
-        super::sign(&self.seed, message)
-    }
-
-    /// The text of a signature over a message. The trusted comment, which is signed as well, is one line.
-    pub fn sign(&self, message: &[u8], comment: &str) -> String {
-        let signature = super::sign(&self.seed, &hash(message));
-        let global = super::sign(&self.seed, &[signature.as_slice(), comment.as_bytes()].concat());
-        let line = base64::encode(&[HASHED.as_slice(), &self.number, &signature].concat());
-        let global = base64::encode(&global);
-        format!("{UNTRUSTED}signature of kiln\n{line}\n{TRUSTED}{comment}\n{global}\n")
-    }
-}
-
-fn hash(message: &[u8]) -> Vec<u8> {
+pub(super) fn hash(message: &[u8]) -> Vec<u8> {
     blake2::Blake2b512::digest(message).to_vec()
 }
 

@@ -4,6 +4,7 @@
 //! over them. It must not know files, sockets or whom to trust. All mathematics is the crate's; only Ed25519 is known.
 
 mod minisign;
+mod minisign_key;
 mod ssh;
 mod ssh_agent;
 mod ssh_key;
@@ -11,7 +12,8 @@ mod sshsig;
 #[cfg(test)]
 mod tests;
 
-pub use minisign::{MinisignKey, MinisignPublic, MinisignSignature};
+pub use minisign::{MinisignPublic, MinisignSignature};
+pub use minisign_key::MinisignKey;
 pub use ssh_agent::{agent_request, agent_signature};
 pub use ssh_key::{SshKey, SshPublic};
 pub use sshsig::{SignaturePurpose, SshSignature, armored, signed_data};
@@ -30,10 +32,18 @@ pub enum SignatureError {
     Passphrase,
     /// The same of minisign, whose keys no agent has.
     #[error(
-        "the minisign key has a passphrase, which kiln does not ask for\n  help: make a copy without one for kiln (`cp KEY COPY`, then \
-         `minisign -C -W -s COPY`), or use an SSH key, whose passphrase the SSH agent knows"
+        "the minisign key has a passphrase, and there is no terminal to ask for it\n  help: `--passphrase-file FILE` names a file with \
+         it in the first line, and `-` standard input"
     )]
     MinisignPassphrase,
+    /// It opens nothing.
+    #[error("the passphrase is not that of the key")]
+    WrongPassphrase,
+    /// Nobody is kept computing by a key.
+    #[error(
+        "the minisign key needs more work for its passphrase than minisign's own keys do (limits: 1 GiB, 16 rounds)"
+    )]
+    MinisignCosts,
     /// The half of a minisign key that cannot sign.
     #[error(
         "a minisign public key, which signs nothing\n  help: name the secret key; the SSH agent has none of minisign's"

@@ -70,7 +70,7 @@ fn an_ssh_signature_counts_for_its_purpose_alone() {
 #[test]
 fn a_minisign_signature_is_of_its_message_and_comment_and_no_other() {
     let (text, public) = minisign_key([9; 32], [0; 2]);
-    let key = MinisignKey::read(&text).unwrap();
+    let key = MinisignKey::read(&text, None).unwrap();
     assert_eq!(key.public(), public);
     let text = key.sign(MESSAGE, "a comment");
     let verify = |text: &str| MinisignSignature::read(text)?.verify(&public, MESSAGE);
@@ -96,5 +96,5 @@ fn keys_of_another_kind_are_refused_with_the_reason() {
     assert_eq!(SshPublic::read("ssh-rsa", "AAAA"), Err(SignatureError::Algorithm));
     let (text, _) = minisign_key([9; 32], *b"Sc");
     assert!(MinisignKey::is_one(&text));
-    assert!(matches!(MinisignKey::read(&text).map(|_| ()), Err(SignatureError::MinisignPassphrase)));
+    assert!(matches!(MinisignKey::read(&text, None).map(|_| ()), Err(SignatureError::MinisignPassphrase)));
 }

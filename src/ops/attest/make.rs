@@ -14,7 +14,7 @@ use crate::lock::{self, Lock};
 use crate::ops::error::{AttestError, OpsError};
 use crate::ops::options::{BuildOptions, CacheOptions, CacheUse, Incremental, RecipeOptions};
 use crate::ops::session::Session;
-use crate::ops::sign::{Key, SigningKey, unchanged};
+use crate::ops::sign::{Key, KeyFile, SigningKey, unchanged};
 use crate::ops::target::{ExistingFile, TextTarget, WrittenText};
 use crate::ops::{build, load, local, locked, project, witness};
 use crate::recipe::local::LocalReader;
@@ -29,8 +29,8 @@ pub struct AttestRequest {
     pub recipe: RecipeOptions,
     /// How a recipe is built.
     pub build: BuildOptions,
-    /// A private key, or a public one whose private half an agent has.
-    pub key: PathBuf,
+    /// Whose signature it will be.
+    pub key: KeyFile,
     /// For how many days it counts; for ever when not given.
     pub days: Option<u32>,
     /// Where the envelope is written to, if not beside the build.

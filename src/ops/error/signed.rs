@@ -20,6 +20,18 @@ pub enum SignedError {
     /// A public key without an agent.
     #[error("{}: a public key signs with the SSH agent, but SSH_AUTH_SOCK is not set", Foreign(.0.display()))]
     NoAgent(PathBuf),
+    /// The terminal or standard input does not say it.
+    #[error("{}: no passphrase was given", Foreign(file.display()))]
+    NoPassphrase {
+        /// The file of the key.
+        file: PathBuf,
+        /// What the terminal said.
+        source: std::io::Error,
+    },
+    /// A passphrase for nothing.
+    #[error("{}: `--passphrase-file` is for minisign keys with a passphrase, which this is not\n  help: leave it out; the SSH agent knows the \
+             passphrases of SSH keys", Foreign(.0.display()))]
+    NoSuchPassphrase(PathBuf),
     /// The agent does not sign.
     #[error("{}: the SSH agent does not sign with this key; add it with `ssh-add`", Foreign(.0.display()))]
     Refused(PathBuf),

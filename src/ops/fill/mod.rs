@@ -8,7 +8,6 @@ mod target;
 mod write;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -26,7 +25,7 @@ use crate::ops::error::{CacheError, OpsError};
 use crate::ops::event::OpsEvent;
 use crate::ops::options::{BuildOptions, RecipeOptions};
 use crate::ops::session::Session;
-use crate::ops::sign::SigningKey;
+use crate::ops::sign::{KeyFile, SigningKey};
 use crate::ops::{build, load, project};
 use crate::plan::{self, Builtin, Plan, Work};
 use crate::store::Output;
@@ -45,8 +44,8 @@ pub struct FillRequest {
     pub build: BuildOptions,
     /// The cache, as the user names it.
     pub cache: String,
-    /// A private key, or a public one whose private half an agent has.
-    pub key: PathBuf,
+    /// Whose signature it will be.
+    pub key: KeyFile,
 }
 
 /// What was pushed.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use super::key::SigningKey;
+use super::key::{KeyFile, SigningKey};
 use super::trust::Key;
 use super::unchanged;
 use crate::base::Timestamp;
@@ -20,8 +20,8 @@ const DAY: i64 = 86_400;
 pub struct SignRequest {
     /// The result directory.
     pub directory: PathBuf,
-    /// A private key, or a public one whose private half an agent has.
-    pub key: PathBuf,
+    /// Whose signature it will be.
+    pub key: KeyFile,
     /// For how many days it counts.
     pub days: Option<u32>,
 }

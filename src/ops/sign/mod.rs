@@ -10,6 +10,7 @@ mod trust;
 pub(in crate::ops) use accepted::{Accepted, AcceptedKind, state_directory};
 pub(super) use check::verify_known;
 pub use check::{RequiredSignature, SignedReport, SignedRequest, Signer, verify};
+pub use key::KeyFile;
 pub(in crate::ops) use key::SigningKey;
 pub use make::{SignRequest, sign};
 pub(in crate::ops) use trust::{Key, Trust, config_file};
