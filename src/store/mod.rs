@@ -20,6 +20,8 @@
 //! files of a recipe, and results where the store is shared (`share.rs`); everything else is closed to them, locks above all. What sandboxes leave is foreign until it is an
 //! object (`take.rs`).
 //!
+//! Equal files of trees may share blocks (`alike.rs`): each is a file of its own all the same, and is checked as one.
+//!
 //! Build directories that are kept for the next run of a step (`incremental/<sha256>`) are no content: nothing refers to them.
 //!
 //! After a loss of power, files whose directory entry was not yet written are missing, which means done again.

@@ -54,13 +54,11 @@ impl KeyFile {
     }
 
     fn given(&self, world: &dyn World) -> Result<Option<Vec<u8>>, OpsError> {
+        let unread = |source| SignedError::NoPassphrase { file: self.path.clone(), source };
         let Some(file) = &self.passphrase else {
             let prompt = format!("passphrase of {} (not shown):", Foreign(self.path.display()));
-            let asked = passphrase::ask(&prompt)
-                .map_err(|source| SignedError::NoPassphrase { file: self.path.clone(), source });
-            return Ok(asked?);
+            return Ok(passphrase::ask(&prompt).map_err(unread)?);
         };
-        let unread = |source| SignedError::NoPassphrase { file: self.path.clone(), source };
         let mut text = match file.as_os_str() == "-" {
             true => passphrase::from_standard_input().map_err(unread)?,
             false => world.read(file, passphrase::LIMIT as u64)?,
