@@ -238,11 +238,12 @@ fn a_file_without_a_name_fills_the_disk_as_well() {
     fills_the_disk("unlinked", "exec 3>/out/x; rm /out/x; head -c 80M /dev/urandom >&3; sleep 100");
 }
 
-/// A path of six thousand bytes, which no call takes whole.
+/// A path of six thousand bytes, which no call takes whole, so that only the free space of the disk tells. The file grows, for whoever
+/// frees as much elsewhere at that moment hides it.
 #[test]
 fn a_file_too_deep_to_be_found_fills_the_disk_as_well() {
-    let deep = "$d = 'x' x 200; chdir '/out'; for (1..30) { mkdir $d; chdir $d or die } open F, '>', 'y'; \
-                print F 'x' x (80 << 20); close F; sleep 100";
+    let deep = "$d = 'x' x 200; chdir '/out'; for (1..30) { mkdir $d; chdir $d or die } open F, '>', 'y' or die; \
+                for (1..12) { print F 'x' x (80 << 20); F->flush(); sleep 8 }";
     fills_the_disk("deep", &format!("exec perl -e '{}'", deep.replace('\'', "\"")));
 }
 
