@@ -76,6 +76,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
     mod partly;
+    mod patience;
     mod private_apt;
     mod qcow2;
     mod questions;

@@ -22,13 +22,7 @@ pub struct PushArgs {
     pub realize: RealizeArgs,
     /// Sign the results for `--cache` with this minisign private key, SSH private key without a passphrase, or the .pub file of an SSH
     /// key that the SSH agent has
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "caches",
-        conflicts_with = "reference",
-        required_unless_present = "reference"
-    )]
+    #[arg(long, value_name = "FILE", requires = "caches", conflicts_with = "reference")]
     pub key: Option<PathBuf>,
     /// The passphrase of a minisign key is the first line of this file, or of standard input for `-` [default: it is asked for at
     /// the terminal]

@@ -49,7 +49,7 @@ fn collected(report: &GcReport, dry_run: bool) -> String {
     let size = |bytes| ByteSize(bytes).rounded();
     let verb = if dry_run { "would remove" } else { "removed" };
     let GcReport { removed, bytes, kept, .. } = report;
-    let mut text = format!("{verb} {removed} files and trees, {}; kept {kept}\n", size(*bytes));
+    let mut text = format!("{verb} {}, {}; kept {kept}\n", super::store::entries(*removed), size(*bytes));
     if dry_run {
         let mut entries: Vec<&GcEntry> = report.entries.iter().collect();
         entries.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.name.cmp(&other.name)));

@@ -47,9 +47,9 @@ pub fn run(session: &Session<'_>, args: &cli::StoreArgs) -> Result<(), Failure> 
                 let Some(found) = readable(&store, below, Below::recheck) else { continue };
                 damaged += found.damaged;
                 text += &format!(
-                    "below, in {}: checked {} files and trees; {} damaged or not to be used\n{}",
+                    "below, in {}: checked {}; {} damaged or not to be used\n{}",
                     Foreign(below.path().display()),
-                    found.checked,
+                    entries(found.checked),
                     found.damaged,
                     listed(&found)
                 );
@@ -80,7 +80,12 @@ fn readable<T>(store: &Store, below: &Below, ask: impl Fn(&Below) -> Result<T, S
 /// How many there are, and what is damaged.
 pub(super) fn checked(found: &RecheckReport) -> String {
     let RecheckReport { checked, damaged, .. } = found;
-    format!("checked {checked} files and trees; {damaged} damaged, set aside\n{}", listed(found))
+    format!("checked {}; {damaged} damaged, set aside\n{}", entries(*checked), listed(found))
+}
+
+/// So many files and trees, in words.
+pub(super) fn entries(count: u64) -> String {
+    if count == 1 { "1 file or tree".to_owned() } else { format!("{count} files and trees") }
 }
 
 /// A line for each that is damaged, as far as they are kept.

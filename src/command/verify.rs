@@ -31,6 +31,9 @@ pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure>
         (_, true) => ops::inputs(session, &target.options())?,
         _ if target.recipe.is_dir() => ops::directory(session, target.options().directory().map_err(OpsError::from)?)?,
         _ => {
+            if let Some(reference) = ops::reference(&target.recipe) {
+                return Err(OpsError::from(reference).into());
+            }
             let message = "expected a result directory; use --rebuild or --inputs for a recipe";
             return Err(Failure::usage(message));
         }

@@ -4,7 +4,7 @@ use super::cache::ResultOrigin;
 use super::failure::StepFailure;
 use super::log::Record;
 use super::source::UnusableSource;
-use crate::base::{Diagnostic, Foreign, Quoted};
+use crate::base::{Diagnostic, Foreign, Quoted, counted};
 use crate::plan::kind::StepKind;
 use crate::plan::statement;
 use crate::recipe::Recipe;
@@ -38,7 +38,7 @@ pub enum ExecError {
     },
     /// A file is not in the store and may not be fetched.
     #[error(
-        "{files} files are not in the store, and --offline forbids fetching them; the first is {label}", label = Foreign(label)
+        "{}; the first is {label}", absent(*files), label = Foreign(label)
     )]
     Offline {
         files: usize,
@@ -122,4 +122,9 @@ impl From<UnusableSource> for ExecError {
     fn from(error: UnusableSource) -> ExecError {
         if error.is_interrupted() { ExecError::Interrupted } else { ExecError::Source(error) }
     }
+}
+
+fn absent(files: usize) -> String {
+    let (are, them) = if files == 1 { ("is", "it") } else { ("are", "them") };
+    format!("{} {are} not in the store, and --offline forbids fetching {them}", counted(files, "file"))
 }

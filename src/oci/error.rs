@@ -12,8 +12,13 @@ pub enum OciError {
     #[error("`{}` is not a reference to an artifact: {problem}", Foreign(text))]
     Reference { text: String, problem: &'static str },
     /// There is no such artifact.
-    #[error("{}: no such artifact", Foreign(.0))]
-    NoArtifact(String),
+    #[error("{}: no such artifact{}", Foreign(what), others(tags))]
+    NoArtifact {
+        /// What was asked for.
+        what: String,
+        /// Tags that are there, as far as that is known.
+        tags: Vec<String>,
+    },
     /// A file, or the network, failed.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -78,7 +83,7 @@ impl OciError {
         match self {
             OciError::Status { status, .. } => *status < 500 && *status != 429,
             OciError::World(error) => !matches!(error, WorldError::File { .. }),
-            OciError::NoArtifact(_) | OciError::Server { .. } | OciError::Fetch { .. } => true,
+            OciError::NoArtifact { .. } | OciError::Server { .. } | OciError::Fetch { .. } => true,
             other => other.is_mismatch(),
         }
     }
@@ -86,5 +91,17 @@ impl OciError {
     /// Whether kiln was asked for something that there is not.
     pub fn is_usage(&self) -> bool {
         matches!(self, OciError::Reference { .. } | OciError::NoLayout(_) | OciError::Configuration { .. })
+    }
+}
+
+/// Tags that are named.
+const MAX_TAGS: usize = 8;
+
+fn others(tags: &[String]) -> String {
+    let named: Vec<String> = tags.iter().take(MAX_TAGS).map(|tag| Foreign(tag).to_string()).collect();
+    match tags.len() {
+        0 => String::new(),
+        count if count > MAX_TAGS => format!("\n  help: its {count} tags begin with {}", named.join(", ")),
+        _ => format!("\n  help: its tags: {}", named.join(", ")),
     }
 }

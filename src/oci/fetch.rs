@@ -21,7 +21,8 @@ impl Registry<'_> {
     pub fn manifest(&self, which: &Which) -> Result<(Descriptor, Vec<u8>), OciError> {
         let name = which.digest.map_or_else(|| which.tag().to_owned(), |digest| digest.to_string());
         let asked = RegistryReference { which: which.clone(), ..self.reference.clone() };
-        let missing = || OciError::NoArtifact(Reference::Registry(asked.clone()).to_string());
+        let missing =
+            || OciError::NoArtifact { what: Reference::Registry(asked.clone()).to_string(), tags: Vec::new() };
         self.read_manifest(&name, which.digest)?.ok_or_else(missing)
     }
 

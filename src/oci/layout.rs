@@ -27,8 +27,8 @@ const MODE: u32 = 0o644;
 /// More names are not left by pushes that were killed.
 const MAX_LEFT: usize = 64;
 
-fn missing(reference: &LayoutReference) -> OciError {
-    OciError::NoArtifact(super::Reference::Layout(reference.clone()).to_string())
+fn missing(reference: &LayoutReference, tags: Vec<String>) -> OciError {
+    OciError::NoArtifact { what: super::Reference::Layout(reference.clone()).to_string(), tags }
 }
 
 /// An image layout.
@@ -77,7 +77,7 @@ impl Layout {
     pub fn manifest(&self, reference: &LayoutReference) -> Result<(Descriptor, Vec<u8>), OciError> {
         let index = self.index()?;
         if let Some(digest) = reference.which.digest {
-            return self.by_digest(&index, digest)?.ok_or_else(|| missing(reference));
+            return self.by_digest(&index, digest)?.ok_or_else(|| missing(reference, Vec::new()));
         }
         let name = |descriptor: &Descriptor| descriptor.annotations.get(REF_NAME).cloned();
         let all: Vec<&Descriptor> = index.manifests.iter().collect();
@@ -87,7 +87,7 @@ impl Layout {
         let found = match (asked.as_slice(), tagged.as_slice(), all.as_slice()) {
             ([one], _, _) => Descriptor::clone(one),
             ([], [one], _) | ([], [], [one]) if reference.which.tag.is_none() => Descriptor::clone(one),
-            ([], _, _) => return Err(missing(reference)),
+            ([], _, _) => return Err(missing(reference, tagged.iter().filter_map(|one| name(one)).collect())),
             _ => return Err(self.invalid(INDEX, format!("it has tag `{}` more than once", reference.which.tag()))),
         };
         let text = self.read(&found, MANIFEST_LIMIT)?;

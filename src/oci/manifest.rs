@@ -191,7 +191,12 @@ impl ArtifactManifest {
     /// Reads a manifest of this type; `what` names it in errors.
     pub fn read(what: &str, artifact_type: &str, text: &[u8]) -> Result<ArtifactManifest, OciError> {
         let wrong = |problem: String| OciError::Invalid { what: what.to_owned(), problem };
-        let kind = |kind: &str| format!("its type is `{kind}`, not `{artifact_type}`: kiln did not push it");
+        let kind = |kind: &str| match kind {
+            "" => format!(
+                "it has no artifact type, as container images have none, and not `{artifact_type}`: kiln did not push it"
+            ),
+            kind => format!("its type is `{kind}`, not `{artifact_type}`: kiln did not push it"),
+        };
         let index: Result<ImageIndex, _> = serde_json::from_slice(text);
         let manifest: ArtifactManifest = match serde_json::from_slice(text) {
             Ok(manifest) => manifest,

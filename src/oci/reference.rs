@@ -99,6 +99,15 @@ impl Reference {
             Reference::Layout(reference) => &reference.which,
         }
     }
+
+    /// The same place by a tag alone.
+    pub fn by_tag(&self) -> Reference {
+        let which = Which::tagged(self.which().tag());
+        match self.clone() {
+            Reference::Registry(reference) => Reference::Registry(RegistryReference { which, ..reference }),
+            Reference::Layout(reference) => Reference::Layout(LayoutReference { which, ..reference }),
+        }
+    }
 }
 
 impl fmt::Display for Reference {

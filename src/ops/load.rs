@@ -42,6 +42,9 @@ pub fn any_machine(loaded: &Loaded<'_>) -> Result<(), UsageError> {
 
 /// Reads and checks a recipe.
 pub fn recipe<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Loaded<'a>, OpsError> {
+    if let Some(other) = project::other_kind(&options.path) {
+        return Err(other.into());
+    }
     let path = session.world.canonical(&options.path).map_err(|error| unusable(&options.path, error))?;
     if path.is_dir() && session.world.exists(&path.join(manifest::FILE)) {
         return Err(UsageError::NeedsRecipe(options.path.clone()).into());

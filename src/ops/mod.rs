@@ -79,6 +79,7 @@ pub use error::{ErrorClass, OpsError};
 pub use event::{IgnoreEvents, OpsEvent, OpsListener};
 pub use load::{Loaded, Ready, ready};
 pub use options::{BuildOptions, CacheOptions, CacheUse, Incremental, LeakPolicy, RecipeOptions};
+pub use project::reference;
 pub use rebuild::{inputs, rebuild};
 pub use session::Session;
 pub use status::status;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::error::UsageError;
+use crate::oci::Reference;
 use crate::world::{OutputDirectory, WorldError};
 
 /// The lock of a recipe: `lockfiles/NAME.lock` beside a directory called `recipes`, else `NAME.lock` beside the recipe.
@@ -42,6 +44,26 @@ pub fn result_path(recipe: &Path) -> PathBuf {
 /// The recipe's or the lock's name: its file's stem.
 pub fn stem(recipe: &Path) -> String {
     recipe.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What is named where a recipe or a directory belongs, and is something else that kiln knows.
+pub(super) fn other_kind(path: &Path) -> Option<UsageError> {
+    if is_lock(path) && path.is_file() {
+        let recipe = Some(recipe_path(path)).filter(|recipe| recipe.is_file());
+        return Some(UsageError::LockForRecipe { lock: path.to_owned(), recipe });
+    }
+    reference(path)
+}
+
+/// A reference to an artifact where a path belongs.
+pub fn reference(path: &Path) -> Option<UsageError> {
+    let is_meant = path.symlink_metadata().is_err() && Reference::is_meant(&path.to_string_lossy());
+    is_meant.then(|| UsageError::ReferenceForPath(path.to_owned()))
+}
+
+/// Whether a path is that of a lock, by its name.
+pub(super) fn is_lock(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "lock")
 }
 
 #[cfg(test)]

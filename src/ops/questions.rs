@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::error::{LockError, OpsError};
+use super::error::{LockError, OpsError, UsageError};
 use super::options::RecipeOptions;
+use super::project::is_lock;
 use super::session::Session;
 use super::{load, locked, project, set_users};
 use crate::lock::{Lock, LockedPackage};
@@ -16,16 +17,19 @@ pub fn lock(session: &Session<'_>, path: &Path) -> Result<Lock, OpsError> {
     if path.is_dir() {
         return locked::of_directory(session.world, path);
     }
-    let path = match is_lock(path) {
+    if let Some(reference) = project::reference(path) {
+        return Err(reference.into());
+    }
+    let lock = match is_lock(path) {
         true => path.to_owned(),
         false => project::lock_path(&session.world.canonical(path)?),
     };
-    let missing = |path: PathBuf| OpsError::from(LockError::Missing(path));
-    load::read_lock(session.world, &path)?.ok_or_else(|| missing(path))
-}
-
-fn is_lock(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "lock")
+    let is_recipe = is_lock(path) || path.extension().is_some_and(|extension| extension == "kiln");
+    let missing = |lock: PathBuf| match is_recipe {
+        true => OpsError::from(LockError::Missing(lock)),
+        false => UsageError::NoRecipe(path.to_owned()).into(),
+    };
+    load::read_lock(session.world, &lock)?.ok_or_else(|| missing(lock))
 }
 
 /// Why a package is in a set: itself, what it is there for, and so on up to what is there by itself.

@@ -21,6 +21,7 @@ pub mod fs;
 mod http;
 pub mod meminfo;
 pub mod memory;
+pub mod noted;
 pub mod outlet;
 pub mod output;
 pub mod passphrase;

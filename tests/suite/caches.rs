@@ -359,3 +359,18 @@ fn what_is_private_is_pushed_and_asked_for_only_where_that_is_said() {
     let disk = lock.outputs.iter().find(|(name, _)| name.contains("disk")).unwrap().1.file.sha256;
     assert!(kiln::store::is_private(&lab.path("fourth/cas").join(disk.hex())));
 }
+
+#[test]
+fn a_cache_is_not_mixed_with_files_of_others_unasked() {
+    let Some(lab) = Lab::with_kernel("among") else { return };
+    std::fs::create_dir(lab.path("mine")).unwrap();
+    std::fs::write(lab.path("mine/file"), "x").unwrap();
+    let push = ["push", "--allow-leaks", "lab.kiln", "--key", "alice", "--cache", "mine"];
+    let refused = lab.kiln("store", &push);
+    assert_eq!(refused.code, Some(2), "{}", refused.text());
+    assert!(refused.text().contains("neither empty nor a cache") && refused.text().contains("mkdir mine/results"));
+    assert_eq!(names(&lab.path("mine")), [lab.path("mine/file")]);
+    std::fs::create_dir(lab.path("mine/results")).unwrap();
+    assert!(lab.succeed("store", &push).contains("mine: results of "));
+    assert!(lab.succeed("store", &push).contains("; 0 files written"), "it is one now");
+}

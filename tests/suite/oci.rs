@@ -21,6 +21,7 @@ use super::attack::ground::{Ground, Image, run, succeeded};
 use super::bundle::page_commands;
 use super::failure_support::{refused, text};
 use super::live::Scratch;
+use super::patience::until;
 use super::skip::skip;
 
 /// A result directory with an image alone, which needs no lock, and a store for each side.
@@ -317,11 +318,9 @@ fn an_interrupted_pull_leaves_nothing_but_what_the_next_one_goes_on_with() {
         (request.path == blob && request.method == "GET").then(stalls)
     });
     let mut pull = lab.kiln(&["pull", &lab.reference(), "-o", "out"]);
-    let child = pull.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = pull.stderr(std::process::Stdio::piped()).spawn().unwrap();
     let part = lab.path("store/part").join(Digest::of(&lab.image("build")).hex());
-    while !part.metadata().is_ok_and(|part| part.len() > 500_000) {
-        std::thread::yield_now();
-    }
+    until("half of the image is in the store", &mut child, || part.metadata().is_ok_and(|part| part.len() > 500_000));
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", text(&output));

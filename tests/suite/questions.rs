@@ -316,7 +316,7 @@ fn a_store_says_where_it_is_what_it_takes_and_whether_it_is_sound() {
     let usage: serde_json::Value = serde_json::from_slice(&ask(&["store", "stat", "--json"]).stdout).unwrap();
     assert_eq!((&usage[0]["part"], &usage[0]["entries"], &usage[0]["bytes"]), (&"cas".into(), &1.into(), &8.into()));
     assert!(text(&ask(&["store", "stat"])).trim_end().ends_with("total"));
-    assert_eq!(text(&ask(&["store", "verify"])), "checked 1 files and trees; 0 damaged, set aside\n");
+    assert_eq!(text(&ask(&["store", "verify"])), "checked 1 file or tree; 0 damaged, set aside\n");
     super::store::tamper(&root.join("cas").join(digest.hex()));
     refused(&ask(&["store", "verify"]), 3, &["1 damaged, set aside"]);
     let shrunk = text(&ask(&["gc", "--older-than", "0", "--max-size", "0B", "--dry-run"]));
@@ -328,4 +328,30 @@ fn a_store_says_where_it_is_what_it_takes_and_whether_it_is_sound() {
     assert!(entries.iter().any(|entry| entry["part"] == "quarantine" && entry["bytes"] == 8), "{json}");
     refused(&ask(&["gc", "--max-size", "5"]), 2, &["expected a size with a unit"]);
     std::fs::remove_dir_all(&root).unwrap();
+}
+
+#[test]
+fn what_is_named_in_place_of_a_recipe_is_told_apart() {
+    let scratch = super::live::Scratch::new("questions-named");
+    std::fs::write(scratch.path("b.tar.gz"), "x").unwrap();
+    let other = scratch.path("b.tar.gz").display().to_string();
+    let directory = scratch.path("").display().to_string();
+    for (words, code, said) in [
+        (
+            &["plan", "lockfiles/numa.lock"][..],
+            2,
+            "is a lock; this command needs the recipe that it is of\n  help: name recipes/numa.kiln",
+        ),
+        (&["lock", "--check", "lockfiles/numa.lock"], 2, "name recipes/numa.kiln"),
+        (&["size", "registry.example/team/small:v1"], 2, "kiln pull registry.example/team/small:v1"),
+        (&["export", "oci:layout:v1", "--format", "raw", "-o", "x"], 2, "kiln pull oci:layout:v1"),
+        (&["verify", "oci:layout:v1"], 2, "kiln pull oci:layout:v1"),
+        (&["diff", "oci:layout:v1", "recipes/numa.kiln"], 2, "kiln pull oci:layout:v1"),
+        (&["why", "bash", &other], 2, "neither a recipe (NAME.kiln), a lock (NAME.lock) nor a result directory"),
+        (&["diff", &directory, &directory], 2, "is a directory without manifest.json"),
+    ] {
+        refused(&kiln(words), code, &[said]);
+    }
+    let named = text(&kiln(&["push", "recipes/numa.kiln"]));
+    assert!(named.contains("<REFERENCE>") && !named.contains("--key"), "{named}");
 }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::patience::until;
+
 /// Ends with the test, and its directory with it.
 pub(crate) struct Agent {
     process: Child,
@@ -17,10 +19,10 @@ impl Agent {
         std::fs::create_dir_all(&place).unwrap();
         let mut agent = Command::new("ssh-agent");
         agent.args(["-D", "-a"]).arg(place.join("socket")).stdout(Stdio::null());
-        let agent = Agent { process: agent.spawn().unwrap(), place };
-        while std::os::unix::net::UnixStream::connect(agent.socket()).is_err() {
-            std::thread::yield_now();
-        }
+        let mut agent = Agent { process: agent.spawn().unwrap(), place };
+        let socket = agent.socket();
+        let listens = || std::os::unix::net::UnixStream::connect(&socket).is_ok();
+        until("the SSH agent listens", &mut agent.process, listens);
         agent
     }
 

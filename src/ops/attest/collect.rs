@@ -84,8 +84,13 @@ impl Collector<'_> {
                 self.texts(&shown, &bytes);
             }
             AttestationPlace::Oci(reference) => {
-                let mut take = |text: Vec<u8>| (self.take)(&shown, &text);
+                let mut found = 0;
+                let mut take = |text: Vec<u8>| {
+                    found += 1;
+                    (self.take)(&shown, &text);
+                };
                 match oci::attestations(self.session, (&reference, self.plain_http), &mut take) {
+                    Ok(None) if found == 0 => (self.limit)(format!("{shown}: no attestation refers to it")),
                     Ok(None) | Err(OpsError::Interrupted) => {}
                     Ok(Some(left)) => (self.limit)(format!("{shown}: {left}")),
                     Err(error) if error.class() == ErrorClass::Host => (self.unreached)(format!("{shown}: {error}")),

@@ -56,7 +56,11 @@ impl NewDirectory {
     /// Gives it its name.
     pub(in crate::ops) fn finish(mut self) -> Result<(), OpsError> {
         Dir::open(&self.stage)?.set_mode(self.mode)?;
-        fs::rename(&self.stage, &self.path)?;
+        let has_come = || self.path.symlink_metadata().is_ok() && empty(&self.path).is_none();
+        fs::rename(&self.stage, &self.path).map_err(|error| match has_come() {
+            true => BundleError::Made(self.path.clone()).into(),
+            false => OpsError::from(error),
+        })?;
         self.finished = true;
         Ok(())
     }

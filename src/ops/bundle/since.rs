@@ -44,6 +44,9 @@ fn of_bundle(file: &Path) -> Result<Sizes, String> {
 }
 
 fn of_lock(file: &Path) -> Result<Result<Sizes, String>, OpsError> {
+    if !project::is_lock(file) && fs::open(file)?.metadata().is_ok_and(|found| found.len() > LOCK_LIMIT) {
+        return Ok(Err("neither a bundle nor a lock".to_owned()));
+    }
     let Ok(text) = String::from_utf8(fs::read(file, LOCK_LIMIT)?) else { return Ok(Err("not UTF-8".to_owned())) };
     Ok(lock::read(&text).map_err(|error| error.to_string()).map(|lock| of_locked(&lock)))
 }

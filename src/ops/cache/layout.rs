@@ -35,7 +35,7 @@ pub(super) fn pour(
     let layout = Layout::new(&reference);
     let layer = match layout.manifest(&reference) {
         Ok((_, text)) => layer_of(part, &text).map_err(problem)?,
-        Err(OciError::NoArtifact(_)) => return Err(ReadProblem::Missing),
+        Err(OciError::NoArtifact { .. }) => return Err(ReadProblem::Missing),
         Err(error) => return Err(problem(error)),
     };
     if layer.size > most {

@@ -57,6 +57,9 @@ pub enum BundleError {
     /// Something stands where the recipes are to go.
     #[error("{}: it exists already; name a new directory", Foreign(.0.display()))]
     Taken(PathBuf),
+    /// Something came to stand there meanwhile.
+    #[error("{}: another process has made it meanwhile, and it stays as that has made it", Foreign(.0.display()))]
+    Made(PathBuf),
     /// A path that names no new directory.
     #[error("{}: not the name of a new directory", Foreign(.0.display()))]
     NoName(PathBuf),
@@ -163,6 +166,7 @@ impl BundleError {
     pub(super) fn class(&self) -> ErrorClass {
         match self {
             BundleError::Taken(_)
+            | BundleError::Made(_)
             | BundleError::NoName(_)
             | BundleError::NoRecipe { .. }
             | BundleError::Since { .. }

@@ -1,5 +1,7 @@
 //! Why caches cannot be used as they were named, or were not filled.
 
+use std::path::PathBuf;
+
 use super::ErrorClass;
 use crate::base::Foreign;
 
@@ -23,6 +25,13 @@ pub enum CacheError {
         Foreign(.0)
     )]
     ReadOnly(String),
+    /// A directory with other files.
+    #[error(
+        "{path}: neither empty nor a cache, which has a directory `results`\n  help: name a new directory; to have a cache among these files, \
+         make that directory: mkdir {path}/results",
+        path = Foreign(.0.display())
+    )]
+    NoCache(PathBuf),
     /// Nothing to compare.
     #[error("no cache is named: name one, or list caches in kiln/caches of the user's configuration")]
     NoCaches,

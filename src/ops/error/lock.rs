@@ -15,7 +15,7 @@ pub enum LockError {
     #[error("{}: not UTF-8\n  help: restore it, or remove it and run `kiln lock`, which takes what the archives have now", .0.display())]
     Encoding(PathBuf),
     /// It does not parse.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), remedy(source))]
     Read {
         /// Where it is.
         path: PathBuf,
@@ -97,4 +97,12 @@ fn details(traces: &[String]) -> String {
 
 fn listed(mismatches: &[Mismatch]) -> String {
     mismatches.iter().map(|mismatch| format!("  {mismatch}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The way out of an error that does not state one.
+fn remedy(error: &ReadError) -> &'static str {
+    match error {
+        ReadError::Fact { .. } => "\n  help: run `kiln lock`, which puts right what it can and says what it keeps",
+        _ => "",
+    }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::ErrorClass;
 use crate::base::Foreign;
+use crate::oci::Reference;
 
 /// An artifact was not pushed or pulled, for a reason that has nothing to do with where it is.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +27,17 @@ pub enum RemoteError {
     )]
     NoLock(PathBuf),
     /// A reference that names what is there by its digest.
-    #[error("{}: what is written there gets a digest of its own; name a tag", Foreign(.0))]
-    WriteByDigest(String),
+    #[error(
+        "{}: what is written there gets a digest of its own\n  help: name a tag without a digest: {}",
+        Foreign(reference),
+        Foreign(tagged)
+    )]
+    WriteByDigest {
+        /// As it was given.
+        reference: String,
+        /// The same with its tag alone.
+        tagged: String,
+    },
     /// A tag of something that a push does not take it from.
     #[error(
         "{}: tag `{}` stands for {holder}\n  help: name another tag, or pass --force to let it stand for this build",
@@ -41,6 +51,27 @@ pub enum RemoteError {
         tag: String,
         /// What has it.
         holder: TagHolder,
+    },
+    /// A tag that another push moved meanwhile.
+    #[error(
+        "{}: tag `{}` was moved meanwhile, by another push; it stays where that has moved it\n  help: run the command again to move it to \
+         this build: all files are there already",
+        Foreign(reference),
+        Foreign(tag)
+    )]
+    Moved {
+        /// Where it was to go.
+        reference: String,
+        /// The tag.
+        tag: String,
+    },
+    /// A directory whose recipe has a name that no recipe has.
+    #[error("{}: its manifest is of recipe `{}`, and no recipe has such a name", Foreign(directory.display()), Foreign(recipe))]
+    RecipeName {
+        /// The directory.
+        directory: PathBuf,
+        /// The name.
+        recipe: String,
     },
     /// A file that was to be pushed with a build, and is nothing that says something of one.
     #[error(
@@ -61,10 +92,18 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
+    /// A push to what is named by a digest.
+    pub(in crate::ops) fn write_by_digest(reference: &Reference) -> RemoteError {
+        RemoteError::WriteByDigest { reference: reference.to_string(), tagged: reference.by_tag().to_string() }
+    }
+
     /// Whose failure it is.
     pub(super) fn class(&self) -> ErrorClass {
         match self {
-            RemoteError::Emulator { problem: EmulatorProblem::OtherBuild(_), .. } => ErrorClass::Mismatch,
+            RemoteError::Emulator { problem: EmulatorProblem::OtherBuild(_), .. } | RemoteError::RecipeName { .. } => {
+                ErrorClass::Mismatch
+            }
+            RemoteError::Moved { .. } => ErrorClass::Host,
             _ => ErrorClass::Usage,
         }
     }

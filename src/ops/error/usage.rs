@@ -30,6 +30,28 @@ pub enum UsageError {
     /// A result directory where a recipe belongs.
     #[error("{} is a result directory; this command needs the recipe that it was built from", Foreign(.0.display()))]
     NeedsRecipe(PathBuf),
+    /// A lock where a recipe belongs.
+    #[error(
+        "{} is a lock; this command needs the recipe that it is of\n  help: name {}", Foreign(lock.display()),
+        recipe.as_ref().map_or("the recipe".to_owned(), |recipe| Foreign(recipe.display()).to_string())
+    )]
+    LockForRecipe {
+        /// The lock.
+        lock: PathBuf,
+        /// Where recipes of such locks are, if there is one.
+        recipe: Option<PathBuf>,
+    },
+    /// A reference where a path belongs.
+    #[error(
+        "no file {path} on this host\n  help: an artifact of a registry or an image layout is pulled first: kiln pull {path}",
+        path = Foreign(.0.display())
+    )]
+    ReferenceForPath(PathBuf),
+    /// A file that is nothing with a lock.
+    #[error(
+        "{} is neither a recipe (NAME.kiln), a lock (NAME.lock) nor a result directory", Foreign(.0.display())
+    )]
+    NoRecipe(PathBuf),
     /// A directory about whose lock something is asked, and that is none of kiln's.
     #[error(
         "{} is a directory without manifest.json; expected a recipe, a lock or a result directory", Foreign(.0.display())

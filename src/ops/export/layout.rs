@@ -23,7 +23,7 @@ pub(super) struct LayoutTarget {
 impl LayoutTarget {
     pub(super) fn open(reference: &LayoutReference, existing: ExistingFile) -> Result<LayoutTarget, OpsError> {
         if reference.which.digest.is_some() {
-            return Err(RemoteError::WriteByDigest(Reference::Layout(reference.clone()).to_string()).into());
+            return Err(RemoteError::write_by_digest(&Reference::Layout(reference.clone())).into());
         }
         let which = Which::tagged(reference.which.tag.as_deref().unwrap_or(TAG));
         let reference = LayoutReference { which, ..reference.clone() };

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::ask_to_stop;
 use crate::base::{Digest, Hasher};
@@ -32,6 +32,11 @@ impl<'a> NewExport<'a> {
     /// Where it is while it is written.
     pub(super) fn path(&self) -> PathBuf {
         self.file.path()
+    }
+
+    /// What it is going to be called.
+    pub(super) fn destination(&self) -> &Path {
+        self.target.path()
     }
 
     /// An error of writing it.

@@ -18,6 +18,7 @@ use crate::format::gpt::{self, Guid, Partition, SECTOR};
 use crate::format::tar::{TarEntry, TarEntryKind, TarPath, TarWriter};
 use crate::ops::error::{ExportError, OpsError};
 use crate::recipe::image::SWAP_FILE;
+use crate::world::noted::NotedWriter;
 use crate::world::sparse;
 
 /// Bytes of an entry without its content.
@@ -41,10 +42,12 @@ pub(super) fn write(disk: &DiskFile, new: &NewExport<'_>) -> Result<Vec<LeftOut>
         };
     }
     let mut tree = Tree::read(disk)?;
-    let mut out = BufWriter::with_capacity(1 << 20, new.file());
-    let left_out = tree.archive(&mut out)?;
-    out.flush().map_err(|error| new.failed(error))?;
-    Ok(left_out)
+    let mut out = NotedWriter::new(BufWriter::with_capacity(1 << 20, new.file()));
+    let written = tree.archive(&mut out).and_then(|left_out| {
+        out.flush().map_err(|error| new.failed(error))?;
+        Ok(left_out)
+    });
+    out.blame(new.destination(), written)
 }
 
 /// The file systems of a disk, put together.

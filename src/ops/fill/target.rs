@@ -16,6 +16,7 @@ use crate::ops::cache::registry::CacheArtifact;
 use crate::ops::error::{CacheError, OpsError};
 use crate::store::Store;
 use crate::world::dir::Dir;
+use crate::world::noted::NotedWriter;
 use crate::world::{OutputDirectory, fs};
 
 /// Writes the content of a file.
@@ -57,6 +58,7 @@ impl<'a> CacheTarget<'a> {
     ) -> Result<CacheTarget<'a>, OpsError> {
         match &place.kind {
             PlaceKind::Directory(path) => {
+                may_be_cache(path)?;
                 let part = |part: Part| {
                     let directory = OutputDirectory::open(path)?.descend(Path::new(part.name()))?;
                     directory.sweep()?;
@@ -100,6 +102,20 @@ impl<'a> CacheTarget<'a> {
     }
 }
 
+/// Refuses a directory with files of others: a word that was mistyped would mix hundreds of files with them.
+fn may_be_cache(path: &Path) -> Result<(), OpsError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let dir = Dir::open_named(path)?;
+    let parts = [Part::Results, Part::Blobs, Part::Trees];
+    let is_one = parts.iter().any(|part| dir.kind(part.name()).is_ok());
+    match dir.names(0)? {
+        None if !is_one => Err(CacheError::NoCache(path.to_owned()).into()),
+        _ => Ok(()),
+    }
+}
+
 impl DirectoryTarget {
     fn directory(&self, part: Part) -> &OutputDirectory {
         match part {
@@ -112,8 +128,10 @@ impl DirectoryTarget {
     fn write(&self, (part, name): (Part, &str), mode: u32, fill: Fill<'_>) -> Result<u64, OpsError> {
         let directory = self.directory(part);
         let mut new = directory.begin()?;
-        fill(&mut new.file)?;
         let path = directory.path().join(name);
+        let mut file = NotedWriter::new(&mut new.file);
+        let filled = fill(&mut file);
+        file.blame(&path, filled)?;
         let bytes = fs::context("look at", &path, new.file.metadata())?.len();
         new.finish(OsStr::new(name), mode)?;
         Ok(bytes)
@@ -124,7 +142,9 @@ impl ArtifactTarget<'_> {
     fn write(&self, (part, name): (Part, &str), fill: Fill<'_>) -> Result<Option<u64>, OpsError> {
         let path = self.scratch.join(name);
         let mut file = Hasher::new(fs::create_new(&path)?);
-        fill(&mut file)?;
+        let mut noted = NotedWriter::new(&mut file);
+        let filled = fill(&mut noted);
+        noted.blame(&path, filled)?;
         let (_, digest, size) = file.finish();
         let (artifact, upload) = match part {
             Part::Results => {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::emulators;
 use super::stopped;
 use crate::deliver::manifest::Manifest;
+use crate::deliver::plain::is_plain;
 use crate::lock::{self, Lock};
 use crate::ops::error::{OpsError, RemoteError};
 use crate::ops::load;
@@ -56,6 +57,10 @@ fn of_recipe(session: &Session<'_>, options: &RecipeOptions, build: &BuildOption
 fn of_directory(session: &Session<'_>, directory: &Path, lock: Option<&Path>) -> Result<Content, OpsError> {
     let store = load::open_store(session.world)?;
     let (manifest, _) = unchanged(session, directory)?;
+    if !is_plain(&manifest.recipe) {
+        // Whoever pulls it would refuse it.
+        return Err(RemoteError::RecipeName { directory: directory.to_owned(), recipe: manifest.recipe }.into());
+    }
     let wrong = |problem| RemoteError::Emulator { directory: directory.to_owned(), problem };
     let lock = match lock {
         Some(path) => {

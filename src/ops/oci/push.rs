@@ -62,7 +62,7 @@ pub struct Pushed {
 pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsError> {
     let reference = Reference::parse(&request.reference)?;
     if reference.which().digest.is_some() {
-        return Err(RemoteError::WriteByDigest(shown(&reference)).into());
+        return Err(RemoteError::write_by_digest(&reference).into());
     }
     let attached = attached::all(session.world, &request.attached)?;
     let content = content::of(session, &request.recipe, &request.build)?;
@@ -73,9 +73,10 @@ pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsE
     let reach = Reach { plain_http: request.plain_http, mount_from: request.mount_from.clone() };
     let told = telling(session);
     let place = Place::open(session, (&reference, Rights::Push), &reach, &told)?;
-    if request.taken == TakenTag::Refuse {
-        may_have_tag(&place, &reference, &content.manifest.recipe)?;
-    }
+    let before = match request.taken {
+        TakenTag::Refuse => Some(may_have_tag(&place, &reference, &content.manifest.recipe)?),
+        TakenTag::Replace => None,
+    };
     let layers = layers::of(&content)?;
     let empty = (Descriptor::of(EMPTY_TYPE, EMPTY), Upload::Bytes(EMPTY.to_vec()));
     let blobs = once(layers.iter().chain([&empty]));
@@ -84,6 +85,9 @@ pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsE
     place.put(&blobs, &|bytes| tenths.add(bytes))?;
     let files = layers.len();
     let manifest = layers::artifact(&content.manifest, layers.iter().map(|(layer, _)| layer.clone()).collect());
+    if let Some(before) = before {
+        still_has_tag(&place, &reference, (before, &manifest.write()))?;
+    }
     let descriptor = place.tag(&reference, &manifest)?;
     for referrer in signed.iter().chain(&attestations).chain(&attached) {
         referrer.push(&place, &descriptor)?;
@@ -99,22 +103,38 @@ pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsE
     })
 }
 
-/// Refuses to take a tag from anything but an earlier build of the recipe.
-fn may_have_tag(place: &Place<'_>, reference: &Reference, recipe: &str) -> Result<(), OpsError> {
-    let found = match place.tagged(reference) {
-        Ok(None) => return Ok(()),
-        Ok(Some(text)) => layers::recipe_of(&text),
+/// Refuses to take a tag from anything but an earlier build of the recipe; gives the manifest of that, if there is one.
+fn may_have_tag(place: &Place<'_>, reference: &Reference, recipe: &str) -> Result<Option<Vec<u8>>, OpsError> {
+    let tagged = place.tagged(reference);
+    let found = match &tagged {
+        Ok(None) => return Ok(None),
+        Ok(Some(text)) => layers::recipe_of(text),
         // What cannot be read is nothing that kiln pushed.
         Err(error) if error.is_mismatch() => None,
-        Err(error) => return Err(error.into()),
+        Err(_) => return Ok(tagged?),
     };
     let holder = match found {
-        Some(found) if found == recipe => return Ok(()),
+        Some(found) if found == recipe => return Ok(tagged?),
         Some(found) => TagHolder::OtherRecipe(found),
         None => TagHolder::Stranger,
     };
     let tag = reference.which().tag().to_owned();
     Err(RemoteError::Tagged { reference: shown(reference), tag, holder }.into())
+}
+
+/// Refuses to undo what another push has given the tag to while the files of this one were on their way. No registry does both in one, so
+/// what comes between this question and the tag is still undone; it is a moment instead of the minutes that files take.
+fn still_has_tag(
+    place: &Place<'_>,
+    reference: &Reference,
+    (before, own): (Option<Vec<u8>>, &[u8]),
+) -> Result<(), OpsError> {
+    let now = place.tagged(reference)?;
+    if now == before || now.as_deref() == Some(own) {
+        return Ok(());
+    }
+    let tag = reference.which().tag().to_owned();
+    Err(RemoteError::Moved { reference: shown(reference), tag }.into())
 }
 
 /// Each blob once, however many layers it is.

@@ -104,7 +104,7 @@ impl Failures {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(error) if error.is_of_one() => {
-                let is_other = error.is_mismatch() || matches!(error, OciError::NoArtifact(_));
+                let is_other = error.is_mismatch() || matches!(error, OciError::NoArtifact { .. });
                 self.0 = self.0.take().or(Some(error).filter(|_| !is_other));
                 Ok(None)
             }

@@ -10,6 +10,7 @@ use kiln::format::tar::TarEntryKind;
 use super::{FILES, Lab, disk, unsealed};
 use crate::suite::failure_support::{refused, text};
 use crate::suite::live::{Scratch, judge};
+use crate::suite::patience::until;
 
 struct Bytes<'a>(&'a [u8]);
 
@@ -191,16 +192,14 @@ fn a_disk_that_is_none_is_an_error_and_leaves_nothing() {
 /// Starts an export, and ends it with Ctrl-C's signal while it writes; nothing may be left.
 fn interrupted(lab: &Lab, format: &str) {
     let mut export = lab.kiln(&["export", "build", "--format", format, "-o", "out"]);
-    let child = export.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = export.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let begun = || {
         let entries = std::fs::read_dir(lab.path("")).unwrap().filter_map(Result::ok);
         entries
             .filter(|entry| entry.file_name().to_string_lossy().starts_with(".kiln-"))
             .any(|entry| entry.metadata().is_ok_and(|found| found.len() > 8 << 20))
     };
-    while !begun() {
-        std::thread::yield_now();
-    }
+    until("8 MiB are written", &mut child, begun);
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{format}: {}", text(&output));

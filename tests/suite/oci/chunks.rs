@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::server::Reply;
 use super::{Lab, noise, refused, succeed, text};
+use crate::suite::patience::until;
 
 const BLOCK: usize = 4096;
 const HEAD: &str = "dev.kiln.chunks.head";
@@ -286,10 +287,8 @@ fn an_interrupted_update_goes_on_with_the_chunks_that_it_has() {
         (is_range && asked > 1).then(|| Reply { stalls_at: Some(1), ..Reply::new(206).body(vec![0; 100]) })
     });
     let mut pull = lab.kiln(&["pull", &lab.reference(), "-o", "out"]);
-    let child = pull.stderr(std::process::Stdio::piped()).spawn().unwrap();
-    while lab.ranges().0 < 2 {
-        std::thread::yield_now();
-    }
+    let mut child = pull.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    until("two ranges are asked for", &mut child, || lab.ranges().0 >= 2);
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", text(&output));

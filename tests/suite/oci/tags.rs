@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::server::Reply;
 use super::{Lab, refused, succeed, text};
 
 fn digest(said: &str) -> String {
@@ -137,4 +138,52 @@ fn a_container_image_that_kiln_has_exported_keeps_its_tag() {
     refused(&export(&[]), 2, &["has an image with tag `t1` already"]);
     let said = export(&["--force"]);
     assert!(said.status.success(), "{}", text(&said));
+}
+
+#[test]
+fn a_push_does_not_undo_another_that_moved_the_tag_meanwhile() {
+    let lab = Lab::new("tag-race", 1000);
+    lab.push();
+    let first = lab.registry.manifest("v1");
+    let mut moved = first.clone();
+    moved["annotations"]["dev.kiln.manifest"] = json!("of another build");
+    let (moved, mut sent) = (moved.to_string(), false);
+    lab.registry.hook(move |request| {
+        sent |= request.method == "POST";
+        let is_asked = sent && request.method != "PUT" && request.path.ends_with("/manifests/v1");
+        is_asked.then(|| {
+            let digest = format!("sha256:{}", kiln::base::Digest::of(moved.as_bytes()));
+            let reply = Reply::new(200).with("Content-Type", "application/vnd.oci.image.manifest.v1+json");
+            reply.with("Docker-Content-Digest", digest).body(moved.clone())
+        })
+    });
+    lab.deliver("build", 2000);
+    let push = |words: &[&str]| lab.kiln(&[&["push", "build", &lab.reference()], words].concat()).output().unwrap();
+    refused(&push(&[]), 4, &["tag `v1` was moved meanwhile", "run the command again"]);
+    assert_eq!(lab.registry.manifest("v1"), first, "nothing is undone");
+    assert!(push(&["--force"]).status.success());
+    lab.registry.behave();
+    lab.deliver("build", 3000);
+    assert!(push(&[]).status.success());
+}
+
+#[test]
+fn what_a_pull_would_refuse_is_not_pushed() {
+    let lab = Lab::new("odd-name", 1000);
+    let manifest = std::fs::read_to_string(lab.path("build/manifest.json")).unwrap();
+    std::fs::write(lab.path("build/manifest.json"), manifest.replace("\"tiny\"", "\"a b\"")).unwrap();
+    let said = lab.kiln(&["push", "build", "oci:layout:v1"]).output().unwrap();
+    refused(&said, 3, &["its manifest is of recipe `a b`", "no recipe has such a name"]);
+    assert!(!lab.path("layout").exists());
+}
+
+#[test]
+fn who_asks_for_a_tag_that_is_not_there_hears_which_are() {
+    let lab = Lab::new("tags-named", 1000);
+    for tag in ["v1", "v2"] {
+        succeed(&mut lab.kiln(&["push", "build", &format!("oci:layout:{tag}")]));
+    }
+    for reference in ["oci:layout", "oci:layout:v3"] {
+        refused(&lab.kiln(&["pull", reference]).output().unwrap(), 4, &["no such artifact", "its tags: v1, v2"]);
+    }
 }
