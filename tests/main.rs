@@ -18,6 +18,7 @@ mod suite {
     mod attack;
     mod attest_support;
     mod bare_qemu;
+    mod beforehand;
     mod below;
     mod blame;
     mod boot;
