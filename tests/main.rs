@@ -77,6 +77,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
     mod partly;
+    mod passphrase;
     mod private_apt;
     mod qcow2;
     mod questions;
