@@ -18,6 +18,7 @@ mod suite {
     mod attack;
     mod attest_support;
     mod bare_qemu;
+    mod beforehand;
     mod below;
     mod blame;
     mod boot;
@@ -76,6 +77,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
     mod partly;
+    mod passphrase;
     mod patience;
     mod private_apt;
     mod qcow2;

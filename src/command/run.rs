@@ -4,9 +4,9 @@ use super::failure::Failure;
 use super::{argv, gdb, reference};
 use crate::cli;
 use crate::ops::error::UsageError;
-use crate::ops::launch::{self, RunRequest};
+use crate::ops::launch;
 use crate::ops::sign::RequiredSignature;
-use crate::ops::{OpsError, Session, gone, project, share};
+use crate::ops::{OpsError, RunRequest, Session, gone, project, share};
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
@@ -22,6 +22,17 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
     }
     let host = args.host.resources(args.bridge.clone());
     host.check()?;
+    let request = RunRequest {
+        machine: args.machine.clone(),
+        accel: args.accel.into(),
+        keep: args.keep.clone(),
+        disk_size: args.disk_size,
+        additions: args.additions(),
+        gdb: gdb::asked(session, args, &recipe)?,
+        host,
+        source: recipe.path.clone(),
+        keys: args.keys(),
+    };
     let mut launches = if args.relock_gone {
         if recipe.path.is_dir() {
             return Err(Failure::usage("--relock-gone builds a recipe; a result directory is not built again"));
@@ -30,21 +41,10 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         if signature.is_some() {
             return Err(OpsError::from(UsageError::SignedRecipe(recipe.path)).into());
         }
-        launch::of_recipe(&gone::ready(session, &recipe, &gone::beside(&out))?, &options, &out)?
+        launch::to_run(&gone::ready(session, &recipe, &gone::beside(&out))?, &options, (&out, &request))?
     } else {
-        launch::named(session, &recipe, &options, signature.as_ref())?
+        launch::named(session, &recipe, &options, (signature.as_ref(), &request))?
     };
-    launch::enlarge(&mut launches, args.disk_size);
     launch::share(&mut launches, &shares)?;
-    let options = RunRequest {
-        machine: args.machine.clone(),
-        accel: args.accel.into(),
-        keep: args.keep.clone(),
-        additions: args.additions(),
-        gdb: gdb::asked(session, args, &recipe)?,
-        host,
-        source: recipe.path.clone(),
-        keys: args.keys(),
-    };
-    Ok(launch::run(session, &launches, &options)?)
+    Ok(launch::run(session, launches, &request)?)
 }

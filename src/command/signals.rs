@@ -8,7 +8,7 @@ use signal_hook::iterator::Signals;
 
 use crate::exec::interrupt::{self, Stopping};
 use crate::ops::ErrorClass;
-use crate::world::fs;
+use crate::world::{fs, passphrase};
 
 /// What the user is told in the end, whichever way it comes.
 pub const INTERRUPTED_MESSAGE: &str = "interrupted; finished steps are kept. Run the same command to resume.";
@@ -44,6 +44,7 @@ fn follow(mut signals: Signals) {
 }
 
 fn end() -> ! {
+    passphrase::show_again();
     std::process::exit(i32::from(ErrorClass::Interrupted.exit_code()))
 }
 

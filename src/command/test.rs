@@ -24,6 +24,7 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
         return Err(Failure::usage("a recipe is given more than once"));
     }
     let (recipes, at_once) = (recipes(session, args)?, at_once(args));
+    ops::place_for_results(args.junit.as_deref(), &args.recipes, args.logs.as_deref())?;
     let results = Results::of(&recipes);
     let ended = |number, result: Result<TestReport, OpsError>| results.ended(number, result.map_err(Failure::from));
     ops::test_all(session, &recipes, (&args.realize.options(), at_once), &ended);

@@ -105,7 +105,7 @@ impl GdbStub {
         words.push(vmlinux.display().to_string());
         let mut command = |text: String| words.extend(["-ex".to_owned(), text]);
         if let Some(source) = &self.source {
-            command(format!("set substitute-path {BUILT_AT} {}", source.display()));
+            command(format!("set substitute-path {BUILT_AT} {}", argument(source)));
         }
         let scripts = file(ArtifactKind::GdbScripts);
         let has_scripts = scripts.is_file();
@@ -121,6 +121,13 @@ impl GdbStub {
         lines.push(words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "));
         lines
     }
+}
+
+/// A path as one argument of gdb's command: quotes, blanks and backslashes would end or change it (libiberty's `buildargv`).
+fn argument(path: &Path) -> String {
+    let text = path.display().to_string();
+    let special = |c: char| matches!(c, '\'' | '"' | '\\') || c.is_whitespace();
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 #[cfg(test)]
@@ -166,6 +173,11 @@ mod tests {
         let (built, given) = (said(ArtifactsOrigin::Built), said(ArtifactsOrigin::Given));
         assert!(built.contains("-ex 'source ") && !built.contains("auto-load"), "{built}");
         assert!(!given.contains("source ") && given.contains("\ngdb -iex 'set auto-load off' /"), "{given}");
+        let source = Some("/home/me/my 'own\\ linux".into());
+        let stub = GdbStub { port: 1, start: GuestStart::AtOnce, source, artifacts: ArtifactsOrigin::Given };
+        let said = stub.notices(&launch).join("\n");
+        // Within the quotes of the shell, as gdb is to read it.
+        assert!(said.contains(&quote(r"set substitute-path /kiln/build/linux /home/me/my\ \'own\\\ linux")), "{said}");
         assert!(given.contains("vmlinux-gdb.py of a result directory is a program"), "{given}");
         fs::remove_tree(&directory).unwrap();
     }

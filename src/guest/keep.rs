@@ -15,7 +15,7 @@ pub use directory::KeepDirectory;
 
 use super::event::{TestEvent, TestListener};
 use super::launch::KeptFiles;
-use super::{GuestError, Launch, state};
+use super::{GuestError, Launch, overlay, state};
 use crate::world::dir::Dir;
 use crate::world::fs;
 
@@ -30,6 +30,7 @@ pub enum Keep {
 impl Keep {
     /// What `--keep PATH` means. The sandbox has another working directory, so the path becomes absolute.
     pub fn open(path: &Path) -> Result<Keep, GuestError> {
+        check(path)?;
         let at = absolute(path)?;
         let is_image = at.extension().is_some_and(|extension| extension == "qcow2");
         match fs::metadata(&at) {
@@ -44,15 +45,30 @@ impl Keep {
     }
 }
 
+/// Refuses a path that nothing can be kept in, without a change to it. Whether what it keeps fits a machine is known once
+/// that is built.
+pub fn check(path: &Path) -> Result<(), GuestError> {
+    let at = absolute(path)?;
+    match fs::metadata(&at) {
+        Ok(found) if found.is_file() => overlay::check(&at),
+        Ok(found) if found.is_dir() => KeepDirectory::check(&at),
+        Ok(found) if found.is_symlink() => Err(failed(&at, "it is a link that leads nowhere; give another name")),
+        Ok(_) => Err(failed(&at, "it is neither a file nor a directory; give another name")),
+        Err(_) => Ok(()),
+    }
+}
+
+fn failed(path: &Path, reason: &str) -> GuestError {
+    GuestError::Keep { path: path.to_owned(), reason: reason.to_owned() }
+}
+
 /// The file's directory is looked up first; the file may not exist yet.
 fn absolute(path: &Path) -> Result<PathBuf, GuestError> {
     if path.exists() {
         return Ok(fs::context("resolve", path, path.canonicalize())?);
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path
-        .file_name()
-        .ok_or_else(|| GuestError::Keep { path: path.to_owned(), reason: "not the name of a file".to_owned() })?;
+    let name = path.file_name().ok_or_else(|| failed(path, "not the name of a file"))?;
     Ok(fs::context("resolve", parent, parent.canonicalize())?.join(name))
 }
 

@@ -55,17 +55,29 @@ pub fn create_or_check(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestE
     if !path.exists() {
         return create(path, below);
     }
-    let failed = |reason: String| GuestError::Keep { path: path.to_owned(), reason };
-    match backing_digest(&start(path)?) {
-        Some(digest) if digest == below.digest => same_size(path, below),
-        Some(digest) => Err(failed(format!(
-            "it was made by `--keep` for another disk (sha256 {}, this one is {}): \
-             give another file, or remove it to start afresh",
-            digest.short(),
-            below.digest.short()
-        ))),
-        None => Err(failed("it was not created by `kiln run --keep`; use another file name".to_owned())),
+    match made_for(path)? {
+        digest if digest == below.digest => same_size(path, below),
+        digest => Err(GuestError::Keep {
+            path: path.to_owned(),
+            reason: format!(
+                "it was made by `--keep` for another disk (sha256 {}, this one is {}): \
+                 give another file, or remove it to start afresh",
+                digest.short(),
+                below.digest.short()
+            ),
+        }),
     }
+}
+
+/// Refuses a file that is no lasting overlay, whatever disk it would be for.
+pub fn check(path: &Path) -> Result<(), GuestError> {
+    made_for(path).map(drop)
+}
+
+/// The digest of the disk that an overlay was made for.
+fn made_for(path: &Path) -> Result<Digest, GuestError> {
+    let reason = || "it was not created by `kiln run --keep`; use another file name".to_owned();
+    backing_digest(&start(path)?).ok_or_else(|| GuestError::Keep { path: path.to_owned(), reason: reason() })
 }
 
 /// Refuses another size than an overlay was made with: its tables are for that one.

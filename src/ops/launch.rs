@@ -11,17 +11,16 @@ use super::error::{MismatchError, OpsError, UsageError};
 use super::event::{Guests, OpsEvent};
 use super::load::{self, Loaded, Ready};
 use super::options::{BuildOptions, RecipeOptions};
+use super::run_request::RunRequest;
 use super::session::Session;
 use super::sign::RequiredSignature;
-use super::ssh_keys::{self, KeyChoice};
-use super::{artifacts, machines, project, qemu_tree};
+use super::ssh_keys;
+use super::{artifacts, beforehand, machines, project, qemu_tree};
 use crate::base::ByteSize;
 use crate::deliver::check::{self, Checked, CheckedMachine};
 use crate::deliver::launch::{LaunchFile, Place};
 use crate::deliver::manifest::Manifest;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
-use crate::guest::gdb::GdbStub;
-use crate::guest::host::HostResources;
 use crate::guest::share::{Share, Sharer};
 use crate::guest::{self, Launch};
 use crate::machine::{Description, LaunchAdditions};
@@ -36,7 +35,7 @@ pub(super) const SOCKETS: &str = "/tmp";
 pub type Launches = BTreeMap<String, Launch>;
 
 /// Builds a recipe, and makes its machines ready. One without machines is not built.
-pub fn of_recipe(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Launches, OpsError> {
+pub(super) fn of_recipe(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Launches, OpsError> {
     load::any_machine(&ready.loaded)?;
     let Built { manifest, realized } = build::build(ready, options, out)?;
     let mut launches = BTreeMap::new();
@@ -53,20 +52,30 @@ pub fn of_recipe(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Resul
     Ok(launches)
 }
 
-/// The machines of a recipe, which is built first, or of a directory that kiln built, perhaps one that must be signed.
+/// The machines of a recipe, which is built first unless they could not run, or of a directory that kiln built, perhaps one
+/// that must be signed.
 pub fn named(
     session: &Session<'_>,
     recipe: &RecipeOptions,
     options: &BuildOptions,
-    signature: Option<&RequiredSignature>,
+    (signature, request): (Option<&RequiredSignature>, &RunRequest),
 ) -> Result<Launches, OpsError> {
     if recipe.path.is_dir() {
         options.without_build(&recipe.path)?;
         return of_directory(session, recipe.directory()?, signature);
     }
     unsigned(recipe, signature)?;
-    let ready = load::ready(session, recipe)?;
-    of_recipe(&ready, options, &project::result_path(&recipe.path))
+    to_run(&load::ready(session, recipe)?, options, (&project::result_path(&recipe.path), request))
+}
+
+/// Builds a recipe whose machines are to be run, unless it is known before that they could not be.
+pub fn to_run(
+    ready: &Ready<'_>,
+    options: &BuildOptions,
+    (out, request): (&Path, &RunRequest),
+) -> Result<Launches, OpsError> {
+    beforehand::run(ready, request)?;
+    of_recipe(ready, options, out)
 }
 
 /// A recipe is built here, whoever has signed builds of it.
@@ -194,7 +203,7 @@ fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, OpsError> {
 }
 
 /// Lets every guest see a disk of this size, which must not be less than its image's.
-pub fn enlarge(launches: &mut Launches, size: Option<ByteSize>) {
+pub(super) fn enlarge(launches: &mut Launches, size: Option<ByteSize>) {
     for launch in launches.values_mut() {
         launch.disk_size = size.map(|size| size.0);
     }
@@ -228,34 +237,11 @@ pub(super) fn check_for_tests(
     Ok(())
 }
 
-/// How machines are run.
-#[derive(Debug, Clone, Default)]
-pub struct RunRequest {
-    /// The machine on the terminal; the first by name when not given.
-    pub machine: Option<String>,
-    /// What executes the guest's instructions.
-    pub accel: guest::AccelChoice,
-    /// Keep what the guest writes in this file instead of throwing it away.
-    pub keep: Option<PathBuf>,
-    /// What the machine on the terminal has besides.
-    pub additions: LaunchAdditions,
-    /// How that machine is debugged.
-    pub gdb: Option<GdbStub>,
-    /// What the machines take of this host.
-    pub host: HostResources,
-    /// The recipe or result directory that the machines are of, so that other commands find them while they run.
-    pub source: PathBuf,
-    /// Who may log in over SSH, besides those whom the images know.
-    pub keys: KeyChoice,
-}
-
 /// Runs machines, one of them on the terminal, until that one ends.
-pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> Result<(), OpsError> {
-    let mut front = chosen(launches, options.machine.as_deref())?.clone();
-    front.additions = options.additions.clone();
-    if let Some(gdb) = &options.gdb {
-        gdb.add_to(&mut front.additions);
-    }
+pub fn run(session: &Session<'_>, mut launches: Launches, options: &RunRequest) -> Result<(), OpsError> {
+    enlarge(&mut launches, options.disk_size);
+    let mut front = chosen(&launches, options.machine.as_deref())?.clone();
+    front.additions = options.additions_of_front();
     front.additions.check(&front.description).map_err(UsageError::from)?;
     let background: Vec<&Launch> = launches.values().filter(|launch| launch.machine != front.machine).collect();
     let _running = Interruptible::start(RunningWork::Machines);

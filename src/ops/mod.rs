@@ -8,6 +8,7 @@
 
 mod artifacts;
 pub mod attest;
+mod beforehand;
 mod below;
 mod build;
 pub mod bundle;
@@ -54,6 +55,7 @@ mod record;
 pub mod remote;
 pub mod report;
 pub mod roots;
+mod run_request;
 pub mod running;
 pub mod sbom;
 mod session;
@@ -81,11 +83,13 @@ pub use load::{Loaded, Ready, ready};
 pub use options::{BuildOptions, CacheOptions, CacheUse, Incremental, LeakPolicy, RecipeOptions};
 pub use project::reference;
 pub use rebuild::{inputs, rebuild};
+pub use run_request::RunRequest;
 pub use session::Session;
 pub use status::status;
 pub use target::{ExistingFile, FileTarget, TextTarget, WrittenText};
 pub use test::{
-    AfterRecipe, FailedMachines, GoneFiles, RecipeTest, TestRequest, default_recipes, log_directories, test_all,
+    AfterRecipe, FailedMachines, GoneFiles, RecipeTest, TestRequest, default_recipes, log_directories,
+    place_for_results, test_all,
 };
 pub use variation::{SecondBuild, Variation};
 pub use verify::{VerifyReport, directory};

@@ -42,7 +42,7 @@ pub(super) fn access(session: &Session<'_>, choice: &KeyChoice, source: &Path) -
         KeyChoice::None => return Ok(None),
         KeyChoice::Files(files) => {
             for path in files {
-                take(path, public_keys(&session.world.read(path, MAX_FILE_BYTES)?).map_err(|why| refused(path, why))?);
+                take(path, named(session, path)?);
             }
         }
         KeyChoice::Own => {
@@ -63,8 +63,16 @@ pub(super) fn access(session: &Session<'_>, choice: &KeyChoice, source: &Path) -
     Ok(Some(SshAccess { keys, names, source: source.to_owned() }))
 }
 
-fn refused(path: &Path, reason: &'static str) -> UsageError {
-    UsageError::NoPublicKey { path: path.to_owned(), reason }
+/// Refuses files that the user names and that are none of public keys.
+pub(super) fn check(session: &Session<'_>, choice: &KeyChoice) -> Result<(), OpsError> {
+    let KeyChoice::Files(files) = choice else { return Ok(()) };
+    files.iter().try_for_each(|path| named(session, path).map(drop))
+}
+
+/// The keys of a file that the user names.
+fn named(session: &Session<'_>, path: &Path) -> Result<Vec<String>, OpsError> {
+    let refused = |reason| UsageError::NoPublicKey { path: path.to_owned(), reason };
+    Ok(public_keys(&session.world.read(path, MAX_FILE_BYTES)?).map_err(refused)?)
 }
 
 /// `~/.ssh/id_*.pub`.

@@ -12,7 +12,8 @@ use super::event::Guests;
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::ssh_keys::{self, KeyChoice};
-use super::{gone, launch, load, project};
+use super::target::{ExistingFile, TextTarget};
+use super::{beforehand, gone, launch, load, project};
 use crate::base::ByteSize;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::event::{TestEvent, TestListener};
@@ -104,7 +105,13 @@ fn prepare(
     };
     let tested = guest::test::needed(&ready.loaded.recipe.tests, options.slow, options.filter.as_deref());
     launch::check_for_tests(&ready, &tested, &options.additions)?;
-    let mut launches = launch::of_recipe(&ready, build, &out)?;
+    beforehand::disk_size(&ready.loaded.recipe, options.disk_size)?;
+    if let Some(logs) = &options.logs {
+        OutputDirectory::open(logs)?;
+    }
+    load::any_machine(&ready.loaded)?;
+    // Nothing is built for tests of which none is to run.
+    let mut launches = if tested.is_empty() { BTreeMap::new() } else { launch::of_recipe(&ready, build, &out)? };
     launch::enlarge(&mut launches, options.disk_size);
     launch::share(&mut launches, &options.shares)?;
     launches.values_mut().for_each(|launch| launch.additions = options.additions.clone());
@@ -158,6 +165,18 @@ fn shell(session: &Session<'_>, recipe: &RecipeOptions) -> Result<FailureShell, 
         sources: launch::sources(session, &recipe.path),
         terminal: session.world.env("TERM").unwrap_or_default(),
     })
+}
+
+/// Refuses a file for results that cannot be written before there are some to lose. Directories that are made for the recipes
+/// may be missing until then.
+pub fn place_for_results(file: Option<&Path>, recipes: &[PathBuf], logs: Option<&Path>) -> Result<(), OpsError> {
+    let Some(file) = file else { return Ok(()) };
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let made = recipes.iter().map(|recipe| project::result_path(recipe)).chain(logs.map(Path::to_owned));
+    if made.map(|directory| whole(&directory)).any(|directory| whole(file).starts_with(directory)) {
+        return Ok(());
+    }
+    TextTarget::open(file, ExistingFile::Replace).map(drop)
 }
 
 /// Where the logs of each recipe go, if not where its result goes. Several recipes may have machines of one name, and

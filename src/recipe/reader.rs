@@ -185,9 +185,15 @@ impl<'a> Reader<'a> {
 
     /// Reports arguments, fields and blocks that were not asked for.
     pub fn finish(self) {
-        for extra in self.node.arguments.iter().skip(self.arguments) {
+        // Only the first: where two statements stand on one line, all that follows is of the second.
+        let mut extra = self.node.arguments.iter().skip(self.arguments);
+        if let Some(first) = extra.next() {
             let message = format!("unexpected argument of `{}`", self.node.keyword.value);
-            self.report.push(Diagnostic::new(extra.span, message).label("unexpected"));
+            let mut mistake = Diagnostic::new(first.span, message).label("unexpected");
+            if extra.next().is_some() {
+                mistake = mistake.hint("remove it; a statement of its own begins on a new line");
+            }
+            self.report.push(mistake);
         }
         for child in &self.node.children {
             let word = child.keyword.value.as_str();

@@ -81,7 +81,10 @@ impl Scope {
         let names: Vec<&str> = declared.keys().map(String::as_str).collect();
         let mut mistake = mistake.label("not declared here or in an import");
         mistake.hint = match other {
-            Some((other, _)) => Some(format!("`{}` is the name of a {}", name.value, noun(other))),
+            Some((other, _)) => {
+                let article = if noun(other).starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+                Some(format!("`{}` is the name of {article} {}", name.value, noun(other)))
+            }
             None if names.is_empty() => Some(format!("the recipe declares no {}", noun(kind))),
             None => suggest(&name.value, &names),
         };

@@ -1,17 +1,18 @@
 //! A passphrase that somebody types at a terminal, which does not show it.
 
 use std::io::{self, IsTerminal, Stdin};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// No passphrase is longer.
 pub const LIMIT: usize = 1024;
 
-/// The terminal as it was, once nobody types any more.
-struct Hidden {
-    stdin: Stdin,
-    before: Termios,
-}
+/// The terminal as it was before it hid what is typed, while it does.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// The terminal is as it was once this is dropped.
+struct Hidden(Stdin);
 
 impl Hidden {
     fn new(stdin: Stdin) -> io::Result<Hidden> {
@@ -19,14 +20,28 @@ impl Hidden {
         let mut hidden = before.clone();
         // Keys of signals are read as well: a process that they end would leave a terminal that shows nothing.
         hidden.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
-        tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
-        Ok(Hidden { stdin, before })
+        *held() = Some(before);
+        // Whatever comes of it.
+        let hiding = Hidden(stdin);
+        tcsetattr(&hiding.0, OptionalActions::Flush, &hidden)?;
+        Ok(hiding)
     }
 }
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        let _ = tcsetattr(&self.stdin, OptionalActions::Flush, &self.before);
+        show_again();
+    }
+}
+
+fn held() -> MutexGuard<'static, Option<Termios>> {
+    BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets the terminal show what is typed, for whoever ends the process while somebody is asked.
+pub fn show_again() {
+    if let Some(before) = held().take() {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &before);
     }
 }
 
@@ -41,7 +56,7 @@ pub fn ask(prompt: &str) -> io::Result<Option<Vec<u8>>> {
     crate::tell!("{prompt}");
     let mut typed = Typed::default();
     let mut key = [0];
-    while rustix::io::retry_on_intr(|| rustix::io::read(&hidden.stdin, &mut key))? == 1 {
+    while rustix::io::retry_on_intr(|| rustix::io::read(&hidden.0, &mut key))? == 1 {
         if typed.press(key[0])? {
             return Ok(Some(typed.0));
         }

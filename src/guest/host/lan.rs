@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::guest::{GuestError, Launch};
 use crate::machine::network::mac;
+use crate::recipe::machine::Machine;
 use crate::world::fs;
 
 /// What tells this host from others (machine-id(5)).
@@ -22,10 +23,7 @@ impl Lan {
     /// The machines must have a card that can be connected to it. The first name of the run is the recipe's own, which
     /// is the same from wherever it is run.
     pub fn join(bridge: &str, sources: &[PathBuf], launches: &[&Launch]) -> Result<Lan, GuestError> {
-        if let Some(launch) = launches.iter().find(|launch| !launch.description.machine.user_network) {
-            let reason = format!("machine {} has no card for it, because of `user-network = false`", launch.machine);
-            return Err(GuestError::Resource { option: "--bridge", reason });
-        }
+        check_cards(Some(bridge), launches.iter().map(|launch| &launch.description.machine))?;
         let id = fs::read(Path::new(MACHINE_ID), 64).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let host = match id.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()) {
             Some(id) => id,
@@ -49,6 +47,14 @@ impl Lan {
             "{machine} is on bridge {bridge} as {mac}: whoever is there reaches it, and it reaches them; no port is forwarded"
         )
     }
+}
+
+/// Refuses machines without a card that can be connected to a bridge, where one is asked for.
+pub fn check_cards<'a>(bridge: Option<&str>, machines: impl Iterator<Item = &'a Machine>) -> Result<(), GuestError> {
+    let without = |_: &str| machines.into_iter().find(|machine| !machine.user_network);
+    let Some(machine) = bridge.and_then(without) else { return Ok(()) };
+    let reason = format!("machine {} has no card for it, because of `user-network = false`", machine.name);
+    Err(GuestError::Resource { option: "--bridge", reason })
 }
 
 #[cfg(test)]

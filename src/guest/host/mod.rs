@@ -12,10 +12,11 @@ mod owner;
 use std::path::PathBuf;
 
 pub use cpus::CpuSelection;
-pub use lan::Lan;
+pub use lan::{Lan, check_cards};
 pub use memory::{HostMemory, memory_of, renew, room_for};
 
 use super::GuestError;
+use super::network::bridge;
 use crate::base::ByteSize;
 
 /// What a run takes of its host.
@@ -33,6 +34,7 @@ impl HostResources {
     /// Refuses what no machine could be given here, before anything is built for it.
     pub fn check(&self) -> Result<(), GuestError> {
         self.cpus.as_ref().map(CpuSelection::pin).transpose()?;
+        self.bridge.as_ref().map(|_| bridge::check()).transpose()?;
         match &self.memory {
             MemorySource::Anonymous => Ok(()),
             MemorySource::Directory(path) => memory::directory(path).map(drop),

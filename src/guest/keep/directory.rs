@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
+use super::failed;
 use super::file::{FILE, Found, OVERLAY, overlay, place};
 use crate::guest::launch::{self, KeptFiles, VARIABLES};
 use crate::guest::state::{self, LastingState};
@@ -46,18 +47,17 @@ impl Drop for KeepDirectory {
 }
 
 impl KeepDirectory {
+    /// Refuses a directory that another program made, and a record that cannot be read.
+    pub(super) fn check(path: &Path) -> Result<(), GuestError> {
+        if is_ours(path)? { read(path).map(drop) } else { Ok(()) }
+    }
+
     pub(super) fn open(path: PathBuf) -> Result<KeepDirectory, GuestError> {
         let path = fs::context("resolve", &path, path.canonicalize())?;
-        let failed = |reason: &str| GuestError::Keep { path: path.clone(), reason: reason.to_owned() };
-        let held = Dir::open(&path)?;
-        let is_ours = held.kind(FILE).is_ok();
-        let others = held.entries(1, &|name| name != LOCK)?;
-        if !is_ours && !others.is_empty() {
-            return Err(failed("it is not empty, and not a directory that `kiln run --keep` made; give another one"));
-        }
+        let is_ours = is_ours(&path)?;
         let lock = fs::open_lock(&path.join(LOCK))?;
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(failed("another run is using it"));
+            return Err(failed(&path, "another run is using it"));
         }
         let record = if is_ours { read(&path)? } else { KeepRecord { format: FORMAT, machines: BTreeMap::new() } };
         let directory = KeepDirectory { path, record, lock };
@@ -131,6 +131,17 @@ impl KeepDirectory {
             Err(odd) => Err(GuestError::Keep { path, reason: odd.to_string() }),
         }
     }
+}
+
+/// Whether an earlier run made it; it is empty otherwise.
+fn is_ours(path: &Path) -> Result<bool, GuestError> {
+    let held = Dir::open(path)?;
+    let is_ours = held.kind(FILE).is_ok();
+    let others = held.entries(1, &|name| name != LOCK)?;
+    if !is_ours && !others.is_empty() {
+        return Err(failed(path, "it is not empty, and not a directory that `kiln run --keep` made; give another one"));
+    }
+    Ok(is_ours)
 }
 
 fn read(path: &Path) -> Result<KeepRecord, GuestError> {

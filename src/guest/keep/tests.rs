@@ -141,7 +141,11 @@ fn a_file_keeps_a_disk_and_is_found_from_anywhere() {
     assert!(absolute("/..".as_ref()).is_ok_and(|root| root == Path::new("/")));
     let base = scratch("file");
     assert!(matches!(Keep::open(&base.join("new.qcow2")), Ok(Keep::Disk(_))));
-    fs::write_atomically(&base.join("old"), b"").unwrap();
+    assert!(!base.join("new.qcow2").exists());
+    crate::guest::launch::lasting_overlay(&Launch { artifacts: built(&base), ..launch("") }, &base.join("old"))
+        .unwrap();
     assert!(matches!(Keep::open(&base.join("old")), Ok(Keep::Disk(_))));
+    fs::write_atomically(&base.join("other"), b"").unwrap();
+    assert!(Keep::open(&base.join("other")).is_err_and(|error| error.to_string().contains("use another file name")));
     fs::remove_tree(&base).unwrap();
 }

@@ -33,7 +33,7 @@ const MAX_NAME: usize = 15;
 
 /// Connects a machine that is about to start to a bridge.
 pub fn open(launch: &Launch, places: &Places, bridge: &str) -> Result<UserNetwork, GuestError> {
-    let tap = tap(bridge, HELPERS.map(Path::new).as_slice())?;
+    let tap = tap(bridge, helper(&HELPERS)?)?;
     let listener = UserNetwork::listener(&places.run.join(SOCKET))?;
     UserNetwork::serve(listener, move |qemu, stop| carry(&mut Cable::new(qemu)?, &tap, stop))
         .map_err(|error| GuestError::Network { machine: launch.machine.clone(), reason: error.to_string() })
@@ -45,16 +45,27 @@ pub fn is_interface(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with(['-', '.'])
 }
 
+/// Refuses a host without the program that connects to bridges.
+pub fn check() -> Result<(), GuestError> {
+    helper(&HELPERS).map(drop)
+}
+
+fn helper<'a>(places: &'a [&'a str]) -> Result<&'a Path, GuestError> {
+    places.iter().map(Path::new).find(|path| path.exists()).ok_or_else(|| {
+        let package = "install QEMU's package that has it (Debian: qemu-system-common)";
+        refused(format!("this host has no qemu-bridge-helper: {package}"))
+    })
+}
+
+fn refused(reason: String) -> GuestError {
+    GuestError::Resource { option: "--bridge", reason }
+}
+
 /// A new port of a bridge.
-fn tap(bridge: &str, helpers: &[&Path]) -> Result<File, GuestError> {
-    let refused = |reason: String| GuestError::Resource { option: "--bridge", reason };
+fn tap(bridge: &str, helper: &Path) -> Result<File, GuestError> {
     if !is_interface(bridge) {
         return Err(refused(format!("`{}` is not the name of an interface", Foreign(bridge))));
     }
-    let helper = helpers.iter().find(|path| path.exists()).ok_or_else(|| {
-        let package = "install QEMU's package that has it (Debian: qemu-system-common)";
-        refused(format!("this host has no qemu-bridge-helper: {package}"))
-    })?;
     let failed = |error: std::io::Error| refused(format!("{}: {error}", helper.display()));
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
     let mut command = Command::new(helper);
@@ -137,23 +148,29 @@ mod tests {
         }
         for name in ["", "-br", "..", ".", "a/b", "a b", "a\nb", "a:1", "0123456789abcdef", "brü"] {
             assert!(!is_interface(name), "{name}");
-            assert!(tap(name, &[]).unwrap_err().to_string().contains("is not the name of an interface"), "{name}");
+            assert!(
+                tap(name, Path::new("/nonexistent"))
+                    .unwrap_err()
+                    .to_string()
+                    .contains("is not the name of an interface"),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn a_missing_helper_and_one_that_refuses_are_told_with_the_way_out() {
-        let error = tap("br0", &[Path::new("/nonexistent")]).unwrap_err().to_string();
+        let error = helper(&["/nonexistent"]).unwrap_err().to_string();
         assert!(error.contains("no qemu-bridge-helper"), "{error}");
         let base = std::env::temp_dir().join(format!("kiln-bridge-{}", std::process::id()));
         fs::create_dir_all(&base).unwrap();
         let helper = base.join("helper");
         let program = b"#!/bin/sh\necho \"access denied by acl file\" >&2\nexit 1\n";
         executable::write(&helper, program);
-        let error = tap("br0", &[&helper]).unwrap_err().to_string();
+        let error = tap("br0", &helper).unwrap_err().to_string();
         assert!(error.contains("refused br0: access denied by acl file") && error.contains("bridge.conf"), "{error}");
         executable::write(&helper, "#!/bin/sh\nexit 0\n");
-        assert!(tap("br0", &[&helper]).unwrap_err().to_string().contains("sent no device"));
+        assert!(tap("br0", &helper).unwrap_err().to_string().contains("sent no device"));
         fs::remove_tree(&base).unwrap();
     }
 

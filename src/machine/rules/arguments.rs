@@ -167,6 +167,11 @@ const INSTEAD: [(&str, &str); 12] = [
 
 /// Who starts a machine may say more than its recipe.
 fn way_out(option: &str, value: Option<&str>) -> String {
+    if let Some((name, value)) = option.split_once([' ', '='])
+        && OPTIONS.iter().any(|(known, _)| *known == name)
+    {
+        return format!("write `\"{name}\", \"{}\"`: the option and its value are two strings", value.trim());
+    }
     if let Some((_, instead)) = INSTEAD.iter().find(|(name, _)| *name == option) {
         return (*instead).to_owned();
     }
