@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::failure::Failure;
+use crate::base::counted;
 use crate::guest::TestReport;
 
 /// What became of one recipe.
@@ -64,7 +65,7 @@ pub(super) fn verdict(results: Vec<(String, Outcome)>) -> Result<(), Failure> {
             let text = format!("{} of {recipes} recipes were not tested: {names}", untested.len());
             Err(Failure::Stated { class: failure.class(), text })
         }
-        None if failed > 0 => Err(Failure::mismatch(format!("{failed} tests failed"))),
+        None if failed > 0 => Err(Failure::mismatch(format!("{} failed", counted(failed, "test")))),
         None if passed == 0 => Err(Failure::usage("no test was run")),
         None => Ok(()),
     }

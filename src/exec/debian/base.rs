@@ -88,8 +88,11 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Wit
         let deb = |package: &Known| by_dpkg(package).then(|| format!("/tmp/debs/{}.deb", package.control.package()));
         let debs = late.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default()));
         // A package that moves others' files out of the way could move what lies under a stand-in, which stays where it is.
-        let handles = |package: &Known| package.scripts().any(|script| stand_ins::are_handled_by(&script));
-        let quicker = job.stand_ins.as_ref().filter(|_| !own.iter().any(|known| known.diverts() || handles(known)));
+        let moves = |package: &Known| {
+            package.diverts() && package.preinst().is_some_and(|script| stand_ins::may_be_moved_by(&script))
+                || package.scripts().any(|script| stand_ins::are_handled_by(&script))
+        };
+        let quicker = job.stand_ins.as_ref().filter(|_| !own.iter().any(moves));
         let quicker = quicker.map_or(Ok(StandIns::default()), |directory| stand_ins::prepare(&tree, directory))?;
         quicker.programs.iter().for_each(|program| log(&format!("kiln: a quicker program stands in for {program}")));
         let runner = runner(debs.chain(quicker.mounts).collect());

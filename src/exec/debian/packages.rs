@@ -1,5 +1,6 @@
 //! The packages of a root file system: what their control files say, checked against the list, and what follows.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
@@ -65,8 +66,7 @@ impl Known {
 
     /// Whether dpkg itself must unpack it: its `preinst` moves other packages' files out of the way first.
     pub(crate) fn diverts(&self) -> bool {
-        let Some(script) = self.control.files.get("preinst") else { return false };
-        let text = String::from_utf8_lossy(&script.bytes);
+        let Some(text) = self.preinst() else { return false };
         let lines = text.lines().map(str::trim_start).filter(|line| !line.starts_with('#'));
         let moves = |line: &str| line.contains("--rename") && !line.contains("--no-rename");
         text.contains("dpkg-divert") && lines.into_iter().any(moves)
@@ -74,10 +74,18 @@ impl Known {
 }
 
 impl Known {
-    /// The texts that dpkg runs when it configures the package.
-    pub(crate) fn scripts(&self) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
-        let script = |name: &str| Some(String::from_utf8_lossy(&self.control.files.get(name)?.bytes));
-        ["preinst", "config", "postinst"].into_iter().filter_map(script)
+    /// What dpkg runs before it unpacks the package.
+    pub(crate) fn preinst(&self) -> Option<Cow<'_, str>> {
+        self.script("preinst")
+    }
+
+    /// The texts that dpkg runs when it installs the package.
+    pub(crate) fn scripts(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        ["preinst", "config", "postinst"].into_iter().filter_map(|name| self.script(name))
+    }
+
+    fn script(&self, name: &str) -> Option<Cow<'_, str>> {
+        Some(String::from_utf8_lossy(&self.control.files.get(name)?.bytes))
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 
 use super::{FILES, Sizes, inputs_of};
-use crate::base::Digest;
+use crate::base::{ByteSize, Digest};
 use crate::format::tar::TarReader;
 use crate::lock::{self, Lock};
 use crate::ops::error::{BundleError, LockError, OpsError};
@@ -45,7 +45,7 @@ fn of_bundle(file: &Path) -> Result<Sizes, String> {
 
 fn of_lock(file: &Path) -> Result<Result<Sizes, String>, OpsError> {
     if !project::is_lock(file) && fs::open(file)?.metadata().is_ok_and(|found| found.len() > LOCK_LIMIT) {
-        return Ok(Err("neither a bundle nor a lock".to_owned()));
+        return Ok(Err(format!("it is no archive, and larger than a lock ({})", ByteSize(LOCK_LIMIT))));
     }
     let Ok(text) = String::from_utf8(fs::read(file, LOCK_LIMIT)?) else { return Ok(Err("not UTF-8".to_owned())) };
     Ok(lock::read(&text).map_err(|error| error.to_string()).map(|lock| of_locked(&lock)))

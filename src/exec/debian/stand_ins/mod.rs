@@ -108,6 +108,18 @@ pub(super) fn are_handled_by(script: &str) -> bool {
     script.lines().map(str::trim_start).any(|line| !line.starts_with('#') && named(line) && handles(line))
 }
 
+/// Whether a diversion of a maintainer script moves a file that its text does not name, which could be such a program.
+pub(super) fn may_be_moved_by(script: &str) -> bool {
+    let joined = script.replace("\\\n", " ");
+    let lines = joined.lines().map(str::trim_start).filter(|line| !line.starts_with('#'));
+    // A loop over names, or another program's output, has no path in the line; an expansion may become any.
+    let is_plain = |line: &str| {
+        line.split_ascii_whitespace().any(|word| word.starts_with('/'))
+            && !line.contains(['$', '`', '*', '?', '[', '{', '|'])
+    };
+    lines.into_iter().any(|line| line.contains("dpkg-divert") && !is_plain(line)) || are_handled_by(&joined)
+}
+
 fn base_name(path: &'static str) -> &'static str {
     path.rsplit('/').next().unwrap_or(path)
 }
@@ -252,6 +264,28 @@ mod tests {
             "cp frontend /opt",
         ] {
             assert!(!are_handled_by(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn diversions_that_may_move_a_program_are_known() {
+        let divert = "dpkg-divert --package x --rename --divert";
+        for script in [
+            format!("for file in $files; do {divert} $file.x --add $file; done"),
+            format!("ls /usr/sbin | xargs {divert} /x --add"),
+            format!("xargs {divert} x --add <list"),
+            format!("{divert} /x \\\n  --add /usr/sbin/update-ca-certificates"),
+            format!("{divert} /x --add /usr/sbin/update-ca-certificate[s]"),
+            format!("  {divert} /x --add /usr/share/debconf/frontend"),
+        ] {
+            assert!(may_be_moved_by(&script), "{script}");
+        }
+        for script in [
+            format!("{divert} /usr/bin/pg_config.other --add /usr/bin/pg_config"),
+            format!("{divert} /bin/sh.x \\\n  --add /bin/sh"),
+            format!("# {divert} $file.x --add $file\nif [ \"$1\" = install ]; then\n  {divert} /a.x --add /a\nfi"),
+        ] {
+            assert!(!may_be_moved_by(&script), "{script}");
         }
     }
 
