@@ -70,7 +70,10 @@ fn start(wires: &Wires) -> Result<Inside, SandboxError> {
     };
     limits::first_to_go(child.id());
     let watch = Watch::of(&job);
-    watch.clone().start(wires)?;
+    if let Err(error) = watch.clone().start(wires) {
+        // The program runs already, and on a busy machine it may have started so much that nothing else can start.
+        return Err(watch.at_the_end().map_or(error, SandboxError::Limit));
+    }
     let told = match &job.work {
         Work::Program(spec) if !spec.grace.is_zero() => Told::Everybody,
         _ => Told::Program,
