@@ -112,10 +112,10 @@ pub(super) fn are_handled_by(script: &str) -> bool {
 pub(super) fn may_be_moved_by(script: &str) -> bool {
     let joined = script.replace("\\\n", " ");
     let lines = joined.lines().map(str::trim_start).filter(|line| !line.starts_with('#'));
-    // A loop over names, or another program's output, has no path in the line; an expansion may become any.
+    // A loop over names, or another program's output, has no path in the line; an expansion may become any, and quotes hide a part.
     let is_plain = |line: &str| {
         line.split_ascii_whitespace().any(|word| word.starts_with('/'))
-            && !line.contains(['$', '`', '*', '?', '[', '{', '|'])
+            && !line.contains(['$', '`', '*', '?', '[', '{', '|', '"', '\'', '\\'])
     };
     lines.into_iter().any(|line| line.contains("dpkg-divert") && !is_plain(line)) || are_handled_by(&joined)
 }
@@ -277,6 +277,8 @@ mod tests {
             format!("{divert} /x \\\n  --add /usr/sbin/update-ca-certificates"),
             format!("{divert} /x --add /usr/sbin/update-ca-certificate[s]"),
             format!("  {divert} /x --add /usr/share/debconf/frontend"),
+            format!("{divert} /x --add \"/usr/share/debconf\"/frontend"),
+            format!("{divert} /x --add /usr/sbin/update-ca-cert\\ificates"),
         ] {
             assert!(may_be_moved_by(&script), "{script}");
         }
