@@ -46,3 +46,27 @@ impl Deadline {
         self.limit
     }
 }
+
+/// Something that is done again and again, but not more often than this. A serial port hands out a few bytes at a time, and
+/// QEMU waits until they are taken: what is done between two reads must not hold them up.
+#[derive(Debug, Clone, Copy)]
+pub struct Seldom {
+    interval: Duration,
+    next: Option<Deadline>,
+}
+
+impl Seldom {
+    /// Due at once, and after every `interval`.
+    pub fn every(interval: Duration) -> Seldom {
+        Seldom { interval, next: None }
+    }
+
+    /// Whether it is due; then the next time is an interval away.
+    pub fn is_due(&mut self) -> bool {
+        let due = self.next.is_none_or(|next| next.passed());
+        if due {
+            self.next = Some(Deadline::after(self.interval));
+        }
+        due
+    }
+}

@@ -7,6 +7,7 @@ use std::io::{IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -15,6 +16,7 @@ use rustix::termios::tcgetwinsize;
 use super::raw::Raw;
 use crate::guest::GuestError;
 use crate::guest::agent::{Watch, is_pause};
+use crate::guest::clock::Seldom;
 use crate::world::fs;
 
 /// Ctrl-A: the key after it is kiln's.
@@ -22,7 +24,9 @@ const ESCAPE: u8 = 1;
 /// Keys that wait for a guest that does not read.
 const MAX_PENDING_BYTES: usize = 64 << 10;
 /// How often somebody looks whether the machine still runs.
-const LOOK_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// [`LOOK_INTERVAL`] for `poll(2)`.
+const POLL_TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: LOOK_INTERVAL.as_nanos() as i64 };
 /// What messages call the terminal.
 const TERMINAL: &str = "/dev/tty";
 
@@ -50,6 +54,7 @@ pub fn relay(stream: &UnixStream, end: &str, watch: Watch<'_>) -> Result<ShellEn
     let _raw = stdin.is_terminal().then(|| fs::context("set up", terminal, Raw::new(None))).transpose()?;
     fs::context("set up", terminal, stream.set_nonblocking(true))?;
     let mut relay = ShellRelay { stream, output: EndLine::new(end), keys: Keys::default(), pending: Vec::new() };
+    let mut look = Seldom::every(LOOK_INTERVAL);
     loop {
         if let Some(end) = relay.round() {
             if end != ShellEnd::Exited {
@@ -59,7 +64,9 @@ pub fn relay(stream: &UnixStream, end: &str, watch: Watch<'_>) -> Result<ShellEn
             fs::context("set up", terminal, stream.set_nonblocking(false))?;
             return Ok(end);
         }
-        watch()?;
+        if look.is_due() {
+            watch()?;
+        }
     }
 }
 
@@ -78,7 +85,7 @@ impl ShellRelay<'_> {
         wanted.set(PollFlags::OUT, !self.pending.is_empty());
         let mut fds = vec![PollFd::new(self.stream, wanted)];
         fds.extend((self.pending.len() < MAX_PENDING_BYTES).then(|| PollFd::new(&stdin, PollFlags::IN)));
-        match rustix::event::poll(&mut fds, Some(&LOOK_INTERVAL)) {
+        match rustix::event::poll(&mut fds, Some(&POLL_TIMEOUT)) {
             Ok(0) | Err(Errno::INTR) => return None,
             Err(_) => return Some(ShellEnd::Closed),
             Ok(_) => {}
