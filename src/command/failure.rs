@@ -7,6 +7,9 @@ use super::signals;
 use crate::base::{render, tell};
 use crate::ops::{ErrorClass, OpsError};
 
+/// What the user is told after a signal while machines ran: everything that can be built had been built.
+const MACHINES_ENDED: &str = "interrupted; the machines were ended. Run the same command to start them again.";
+
 /// The end of a command that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -93,6 +96,7 @@ impl Failure {
             return render::render(&mistakes.sources, &mistakes.diagnostics, false);
         }
         match self.class() {
+            ErrorClass::Interrupted if matches!(self, Failure::Ops(OpsError::Guest(_))) => MACHINES_ENDED.to_owned(),
             ErrorClass::Interrupted => signals::INTERRUPTED_MESSAGE.to_owned(),
             _ => format!("error: {self}"),
         }

@@ -1,7 +1,6 @@
 //! What has become of the recipes that `kiln test` tests side by side: told as each ends, and handed out in order.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::failure::Failure;
@@ -14,12 +13,13 @@ use crate::ops::{AfterRecipe, ErrorClass, RecipeTest};
 pub(super) struct Results<'a> {
     recipes: &'a [RecipeTest],
     outcomes: Mutex<BTreeMap<usize, Outcome>>,
-    interrupted: AtomicBool,
+    /// How somebody ended it before all were tested.
+    interrupted: Mutex<Option<Failure>>,
 }
 
 impl<'a> Results<'a> {
     pub(super) fn of(recipes: &'a [RecipeTest]) -> Results<'a> {
-        Results { recipes, outcomes: Mutex::default(), interrupted: AtomicBool::new(false) }
+        Results { recipes, outcomes: Mutex::default(), interrupted: Mutex::default() }
     }
 
     /// A recipe has ended. Called from any thread.
@@ -29,11 +29,11 @@ impl<'a> Results<'a> {
             Ok(report) => {
                 crate::tell!("{name}: {}", report.summary());
                 let left = report.left;
-                self.outcomes().insert(number, Outcome::Tested(report));
+                held(&self.outcomes).insert(number, Outcome::Tested(report));
                 if left { AfterRecipe::Stop } else { AfterRecipe::GoOn }
             }
             Err(failure) if failure.class() == ErrorClass::Interrupted => {
-                self.interrupted.store(true, Ordering::Relaxed);
+                held(&self.interrupted).get_or_insert(failure);
                 AfterRecipe::Stop
             }
             // One recipe that cannot be tested hides nothing about the others.
@@ -42,25 +42,22 @@ impl<'a> Results<'a> {
                     failure.tell();
                     crate::tell!("{name}: not tested");
                 }
-                self.outcomes().insert(number, Outcome::Untested(failure));
+                held(&self.outcomes).insert(number, Outcome::Untested(failure));
                 AfterRecipe::GoOn
             }
         }
     }
 
-    /// Whether somebody wanted the end before all were tested.
-    pub(super) fn interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
+    /// Names and outcomes in the order of the command line, not in that of their ends; and how somebody ended it before all
+    /// were tested, if somebody did.
+    pub(super) fn in_order(self) -> (Vec<(String, Outcome)>, Option<Failure>) {
+        let outcomes = std::mem::take(&mut *held(&self.outcomes));
+        let named = outcomes.into_iter().map(|(number, outcome)| (self.recipes[number].name.clone(), outcome));
+        (named.collect(), held(&self.interrupted).take())
     }
+}
 
-    /// Names and outcomes in the order of the command line, not in that of their ends.
-    pub(super) fn in_order(self) -> Vec<(String, Outcome)> {
-        let outcomes = std::mem::take(&mut *self.outcomes());
-        outcomes.into_iter().map(|(number, outcome)| (self.recipes[number].name.clone(), outcome)).collect()
-    }
-
-    /// Whole outcomes, which no panic leaves half written.
-    fn outcomes(&self) -> MutexGuard<'_, BTreeMap<usize, Outcome>> {
-        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Whole values, which no panic leaves half written.
+fn held<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

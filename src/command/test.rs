@@ -28,12 +28,14 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
     let results = Results::of(&recipes);
     let ended = |number, result: Result<TestReport, OpsError>| results.ended(number, result.map_err(Failure::from));
     ops::test_all(session, &recipes, (&args.realize.options(), at_once), &ended);
-    let interrupted = results.interrupted();
-    report(args, results.in_order(), interrupted)
+    report(args, results.in_order())
 }
 
 /// Writes what is asked for, and says how it went.
-fn report(args: &cli::TestArgs, mut results: Vec<(String, Outcome)>, interrupted: bool) -> Result<(), Failure> {
+fn report(
+    args: &cli::TestArgs,
+    (mut results, interrupted): (Vec<(String, Outcome)>, Option<Failure>),
+) -> Result<(), Failure> {
     // One recipe alone fails as it would with any other command.
     if args.recipes.len() == 1
         && let Some((_, Outcome::Untested(failure))) =
@@ -41,9 +43,10 @@ fn report(args: &cli::TestArgs, mut results: Vec<(String, Outcome)>, interrupted
     {
         return Err(failure);
     }
-    if interrupted && results.is_empty() {
-        return Err(OpsError::Interrupted.into());
-    }
+    let interrupted = match interrupted {
+        Some(failure) if results.is_empty() => return Err(failure),
+        other => other,
+    };
     if let Some(path) = &args.junit {
         let suites: Vec<_> = results.iter().map(|(name, outcome)| (name.as_str(), outcome.report())).collect();
         let document = junit::documents(&suites);
@@ -55,7 +58,7 @@ fn report(args: &cli::TestArgs, mut results: Vec<(String, Outcome)>, interrupted
         let named: BTreeMap<&String, Json> = results.iter().map(|(name, outcome)| (name, outcome.json())).collect();
         output::json(&named)?;
     }
-    if interrupted { Err(OpsError::Interrupted.into()) } else { verdict(results) }
+    interrupted.map_or_else(|| verdict(results), Err)
 }
 
 /// The recipes, each with what is asked of it.

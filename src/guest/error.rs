@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::emulator_advice;
 use crate::base::{ByteSize, Foreign, Quoted};
 use crate::world::WorldError;
 
@@ -12,7 +13,7 @@ pub enum GuestError {
     #[error(transparent)]
     World(#[from] WorldError),
     /// QEMU could not be started, or ended by itself.
-    #[error("machine {machine}: QEMU {what}{}", tail(said))]
+    #[error("machine {machine}: QEMU {what}{}{}", tail(said), emulator_advice::help(said))]
     Qemu {
         machine: String,
         /// `could not be started: ...`, `ended with exit status 1`.

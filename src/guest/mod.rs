@@ -10,6 +10,7 @@ pub mod agent;
 pub mod clock;
 pub mod console;
 pub mod emulator;
+mod emulator_advice;
 pub mod error;
 pub mod event;
 pub mod frame;

@@ -4,8 +4,9 @@
 //! judgement, or the errors.
 
 use super::error::OpsError;
+use super::event::OpsEvent;
 use super::load::{self, Loaded};
-use super::machines;
+use super::{local, machines};
 use crate::lock;
 
 /// What the machines of a recipe were judged by, besides the rules.
@@ -22,6 +23,10 @@ pub enum Versions {
 /// Judges every machine by all rules, and by the tables of versions where the lock tells them.
 pub fn check(loaded: &Loaded<'_>) -> Result<Versions, OpsError> {
     let (session, recipe) = (&loaded.session, &loaded.recipe);
+    let warnings = local::unopened(recipe);
+    if !warnings.is_empty() {
+        session.on(OpsEvent::Warnings { sources: &recipe.sources, warnings: &warnings });
+    }
     let versions = match load::read_lock(session.world, &loaded.lock_path) {
         Ok(Some(lock)) if lock::satisfies(recipe, &lock).is_ok() => {
             machines::judge(session, recipe, &lock)?;

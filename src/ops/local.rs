@@ -92,6 +92,12 @@ pub(super) fn closed(recipe: &Recipe, plan: &Plan) -> Vec<Diagnostic> {
     local.filter_map(|local| refusal(recipe, &local)).collect()
 }
 
+/// Directories that nothing could be built from as the recipe stands. Somebody else may have them, so they are no mistake of
+/// the recipe.
+pub(super) fn unopened(recipe: &Recipe) -> Vec<Diagnostic> {
+    recipe.local().filter_map(|local| refusal(recipe, &local)).collect()
+}
+
 fn refusal(recipe: &Recipe, LocalUse { reader, place, span, .. }: &LocalUse<'_>) -> Option<Diagnostic> {
     let instead = format!("name the directory on the command line: `--source {}=DIR`", short(recipe, reader));
     let (message, hint) = match (place, reader) {

@@ -69,11 +69,11 @@ impl Kernel {
         matches!(self.origin, Origin::Compiled(_))
     }
 
-    /// The directory that it is compiled from, if it is compiled from one.
-    pub fn local(&self) -> Option<(&LocalPlace, LocalOrigin)> {
+    /// The directory that it is compiled from, if it is compiled from one, and where the recipe says what it is compiled from.
+    pub fn local(&self) -> Option<(&LocalPlace, LocalOrigin, Span)> {
         match &self.origin {
             Origin::Compiled(compiled) => match &compiled.source {
-                KernelSource::Directory(place, origin) => Some((place, *origin)),
+                KernelSource::Directory(place, origin) => Some((place, *origin, compiled.source_span)),
                 _ => None,
             },
             Origin::Stock { .. } | Origin::Built(_) => None,
@@ -121,6 +121,8 @@ pub enum Origin {
 pub struct Compiled {
     /// Where the source tree comes from.
     pub source: KernelSource,
+    /// Where the recipe says so.
+    pub source_span: Span,
     /// Patches in order, as paths in `Recipe::files`; applied with fuzz 0.
     pub patches: Vec<Spanned<String>>,
     /// What the configuration starts from.

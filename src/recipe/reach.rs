@@ -44,8 +44,8 @@ impl Recipe {
     /// Every directory that something is built from and that no lock pins.
     pub fn local(&self) -> impl Iterator<Item = LocalUse<'_>> {
         let kernels = self.kernels.values().filter_map(|kernel| {
-            let (place, origin) = kernel.local()?;
-            Some(LocalUse { reader: LocalReader::Kernel(kernel.name.clone()), place, origin, span: kernel.span })
+            let (place, origin, span) = kernel.local()?;
+            Some(LocalUse { reader: LocalReader::Kernel(kernel.name.clone()), place, origin, span })
         });
         kernels.chain(self.builds.values().flat_map(Build::local))
     }

@@ -72,3 +72,24 @@ fn copy(from: &Path, to: &Path) {
 fn heads(text: &str) -> Vec<&str> {
     text.lines().filter(|line| line.starts_with("error: ") || line.starts_with("warning: ")).collect()
 }
+
+#[test]
+fn a_source_directory_that_no_build_could_open_is_a_warning_where_the_recipe_names_it() {
+    let body = |path: &str| {
+        format!(
+            "import \"lib/cxl-kernel.kiln\"\nkernel mine extends cxl-kernel {{\n  source = directory \"{path}\"\n}}\n\
+             image i extends debian-13-cxl-ram {{ size = 4GiB }}\n\
+             machine m {{ kernel = mine image = i qemu = qemu-11 memory = 4GiB }}\n"
+        )
+    };
+    for (name, path, words) in [
+        ("outside", "../../beside", "warning: the source of kernel `mine` is outside of the recipe's root"),
+        ("missing", "nothere", "warning: there is no directory `recipes/nothere`"),
+    ] {
+        let said = Front::new(name, &body(path)).accepted(&["check"]);
+        for words in [words, "source = directory", "^^^", "`--source mine=DIR`"] {
+            assert!(said.contains(words), "{words} in {said}");
+        }
+        assert!(!said.contains("kernel mine extends"), "the directory is what is marked: {said}");
+    }
+}

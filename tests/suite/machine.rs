@@ -167,6 +167,7 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
     } else {
         Origin::Compiled(Box::new(Compiled {
             source: KernelSource::Package(set("linux-source-6.12")),
+            source_span: span,
             patches: Vec::new(),
             base: ConfigBase::Target("x86_64_defconfig".to_owned()),
             configs: Vec::new(),

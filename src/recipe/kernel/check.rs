@@ -91,7 +91,8 @@ fn stock(reader: &mut Reader<'_>, scope: &Scope, own: Own<'_>) -> Option<Origin>
 }
 
 fn compiled(reader: &mut Reader<'_>, scope: &Scope, own: Own<'_>) -> Option<Compiled> {
-    let source = reader.required::<Value>("source").and_then(|value| source(&value, scope, own));
+    let stated = reader.required::<Value>("source");
+    let source = stated.as_ref().and_then(|value| source(value, scope, own));
     let base = reader.required::<Value>("base").and_then(|value| base(&value, scope, own, source.as_ref()));
     let patches = reader.list::<FileKey>("patches").into_iter().map(|patch| patch.map(|key| key.0)).collect();
     let configs = configs(reader, scope);
@@ -109,8 +110,20 @@ fn compiled(reader: &mut Reader<'_>, scope: &Scope, own: Own<'_>) -> Option<Comp
         Some(path) => Some(instead(source.as_ref(), path.clone())),
         None => source,
     };
-    let (source, base, build) = (source?, base?, build?);
-    Some(Compiled { source, patches, base, configs, options, require, build, modules, initrd_modules, btf })
+    let (source, source_span, base, build) = (source?, stated?.span, base?, build?);
+    Some(Compiled {
+        source,
+        source_span,
+        patches,
+        base,
+        configs,
+        options,
+        require,
+        build,
+        modules,
+        initrd_modules,
+        btf,
+    })
 }
 
 /// The directory that the command line names, in the place of what the recipe says.

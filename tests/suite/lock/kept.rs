@@ -27,6 +27,7 @@ fn with_source(mut recipe: Recipe, archive: &str) -> Recipe {
             archives: vec![archive.to_owned()],
             part: DebianPart::Whole,
         }),
+        source_span: span,
         patches: Vec::new(),
         base: ConfigBase::Target("tinyconfig".to_owned()),
         configs: Vec::new(),
