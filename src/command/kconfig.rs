@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::failure::Failure;
 use super::output;
+use super::questions::misplaced;
 use crate::base::Foreign;
 use crate::cli::{self, KconfigQuestion};
 use crate::kconfig::explain::OptionReason;
@@ -16,12 +17,25 @@ use crate::ops::kconfig::{Explained, configuration, explain};
 pub fn run(session: &Session<'_>, args: &cli::KconfigArgs) -> Result<(), Failure> {
     match &args.question {
         KconfigQuestion::Explain { option, recipe } => {
+            let options = recipe.options();
+            misplaced(option, ("option", "kconfig explain"), &options.path)?;
             let option = option.trim_start_matches("CONFIG_");
-            let all = explain(session, &recipe.options(), option)?;
+            let all = explain(session, &options, option)?;
+            if all.iter().all(|explained| matches!(explained.found.why, OptionReason::Unknown { elsewhere: None, .. }))
+            {
+                let said: Vec<String> = all.iter().map(|explained| unknown(explained, option)).collect();
+                return Err(Failure::usage(said.join("\n")));
+            }
             output::print(&all.iter().map(|explained| answer(explained, option)).collect::<String>())
         }
         KconfigQuestion::Diff { a, b } => diff(session, a, b),
     }
+}
+
+/// What is said of a name that no Kconfig file of the kernel defines.
+fn unknown(explained: &Explained, option: &str) -> String {
+    let why = reasons(explained).join("\n");
+    format!("kernel {} has no option {}\n{why}", explained.kernel, Foreign(option))
 }
 
 fn answer(explained: &Explained, option: &str) -> String {

@@ -1,5 +1,7 @@
 //! `kiln why PACKAGE RECIPE` and `kiln size RECIPE`: what locks say, in lines or JSON.
 
+use std::path::Path;
+
 use super::failure::Failure;
 use super::output;
 use crate::base::{ByteSize, Foreign, counted};
@@ -8,8 +10,18 @@ use crate::ops::Session;
 use crate::ops::questions::{self, PackageReason, SizedFile};
 use crate::recipe::local::LocalReader;
 
+/// Refuses a recipe where a name belongs: some commands of others take them in the other order.
+pub(super) fn misplaced(name: &str, (what, verb): (&str, &str), recipe: &Path) -> Result<(), Failure> {
+    if !name.ends_with(".kiln") {
+        return Ok(());
+    }
+    let (recipe, name) = (Foreign(name), Foreign(recipe.display()));
+    Err(Failure::usage(format!("the {what} comes before the recipe\n  help: kiln {verb} {name} {recipe}")))
+}
+
 /// Carries `kiln why` out.
 pub fn why(session: &Session<'_>, args: &cli::WhyArgs) -> Result<(), Failure> {
+    misplaced(&args.package, ("package", "why"), &args.recipe)?;
     let reasons = questions::why(session, &args.recipe, &args.package)?;
     if reasons.is_empty() {
         let recipe = args.recipe.display();

@@ -249,11 +249,12 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
     let full = |text: &String| text.contains("No space left on device") || text.contains("Disk quota exceeded");
     let quota = tail.iter().chain([&failure.message]).any(|text| text.contains("Disk quota exceeded"));
     let full = full(&failure.message) || tail.iter().any(full);
-    if quota || full && free(ready.services.store.root()) < ROOM {
+    let room = free(ready.services.store.root());
+    if quota || full && room < ROOM {
         return StoreError::Full(ready.services.store.root().to_owned()).into();
     }
     if let Some(memory) = ready.options.limits.memory.filter(|_| full) {
-        failure = StepFailure::new(Fault::Host, format!("{}: {}", failure.message, Exceeded::files_in(memory)));
+        failure = StepFailure::new(Fault::Host, format!("{}: {}", failure.message, Exceeded::files_in(memory, room)));
     } else if let Some(told) = statement::mistake(&ready.step.kind, &tail).filter(|_| failure.about.is_empty()) {
         failure = StepFailure { help: told.help, ..StepFailure::recipe(told.about, told.message) };
     } else if let (StepKind::Build(_), Fault::Input, []) = (&ready.step.kind, failure.fault, &failure.about[..]) {

@@ -5,8 +5,9 @@ use super::tree::KconfigTree;
 /// How many names are proposed.
 const MAX_NAMES: usize = 3;
 
-/// Names that differ in a letter or two, or have a word more or less.
+/// Names that differ in a letter or two, or have a word more or less. Options are spelled with capitals.
 pub(super) fn near(tree: &KconfigTree, option: &str) -> Vec<String> {
+    let option = &option.to_ascii_uppercase();
     let defined = tree.symbols.iter().filter(|(_, symbol)| symbol.kind.is_some()).map(|(name, _)| name);
     let mut found: Vec<(usize, &String)> = defined.filter_map(|name| Some((likeness(name, option)?, name))).collect();
     found.sort();
@@ -15,6 +16,9 @@ pub(super) fn near(tree: &KconfigTree, option: &str) -> Vec<String> {
 
 /// How far two names are apart; `None` if nobody would take the one for the other.
 fn likeness(name: &str, option: &str) -> Option<usize> {
+    if name == option {
+        return Some(0);
+    }
     let spelling = || {
         // Half of a short name is another name.
         let most = match option.len() {

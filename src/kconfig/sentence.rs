@@ -316,6 +316,7 @@ endchoice
                 Tri::Y,
                 "FULL is one of a choice, in which VOLUNTARY is chosen; add `option FULL = y`",
             ),
+            ("", "dax_cxl", Tri::Y, "dax_cxl does not exist in this source; did you mean DAX_CXL?"),
             ("", "DAX_CLX", Tri::Y, "DAX_CLX does not exist in this source; did you mean DAX_CXL?"),
             ("", "NOTHING_LIKE_IT", Tri::Y, "NOTHING_LIKE_IT does not exist in this source"),
             ("", "HUGE", Tri::Y, "HUGE is not set, although nothing prevents it; add `option HUGE = y`"),

@@ -15,6 +15,7 @@ use kiln::plan::boot::{BootSpec, first_words};
 use kiln::plan::{Input, StepKind};
 use kiln::recipe::machine::Firmware;
 use kiln::recipe::packages::PackageSet;
+use kiln::recipe::test::{TestAction, TestStep};
 
 use super::live::Scratch;
 use super::machine_support::{machine, recipes};
@@ -229,6 +230,42 @@ fn a_parameter_of_the_recipe_is_not_given_by_kiln_as_well() {
     assert_eq!(words("\"cryptomgr.notests=0\""), own[..4]);
     // The kernel takes a dash for an underscore, and one string may have several words.
     assert_eq!(words("\"quiet rcupdate.rcu-expedited=0 cryptomgr.notests\""), own[..3]);
+}
+
+#[test]
+fn what_the_shipped_recipes_expect_of_the_kernel_command_line_is_what_their_disks_say() {
+    let mut held = 0;
+    for (stem, recipe, lock) in recipes() {
+        let expected: Vec<String> =
+            recipe.tests.iter().flat_map(|test| &test.steps).filter_map(of_command_line).collect();
+        let plan = kiln::plan::lower(&recipe, &lock);
+        for step in plan.steps.iter().filter(|step| matches!(step.kind, StepKind::Boot(_))) {
+            let text = |name: &str| match step.inputs.get(name) {
+                Some(Input::Inline(bytes)) => Some(String::from_utf8(bytes.clone()).unwrap()),
+                _ => None,
+            };
+            let of_grub = |text: String| {
+                let line = text.lines().find_map(|line| line.trim().strip_prefix("eval \"linux ")).unwrap().to_owned();
+                format!("BOOT_IMAGE={}", line.replace('\'', ""))
+            };
+            // Tests start their shell by words of their own at the end.
+            let line = text("cmdline").unwrap_or_else(|| of_grub(text("grub.cfg").unwrap())) + " systemd.unit=x";
+            for pattern in &expected {
+                assert!(regex::Regex::new(pattern).unwrap().is_match(&line), "{stem}: {line}");
+                held += 1;
+            }
+        }
+    }
+    assert!(held > 1, "{held} lines were held against what recipes expect");
+}
+
+fn of_command_line(step: &TestStep) -> Option<String> {
+    match &step.action {
+        TestAction::Expect { command, pattern, matches: true } if command == "cat /proc/cmdline" => {
+            Some(pattern.clone())
+        }
+        _ => None,
+    }
 }
 
 #[test]

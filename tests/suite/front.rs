@@ -93,3 +93,18 @@ fn a_source_directory_that_no_build_could_open_is_a_warning_where_the_recipe_nam
         assert!(!said.contains("kernel mine extends"), "the directory is what is marked: {said}");
     }
 }
+
+#[test]
+fn a_recipe_in_the_place_of_a_name_is_told_where_it_belongs() {
+    let front = Front::new("misplaced", "");
+    for (words, right) in [
+        (["why", "bash"], "help: kiln why bash recipes/front.kiln"),
+        (["kconfig", "CXL_REGION"], "help: kiln kconfig explain CXL_REGION recipes/front.kiln"),
+    ] {
+        let mut kiln = Command::new(env!("CARGO_BIN_EXE_kiln"));
+        kiln.arg(words[0]).args((words[0] == "kconfig").then_some("explain")).args(["recipes/front.kiln", words[1]]);
+        let ended = kiln.current_dir(&front.0).output().unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{}", text(&ended));
+        assert!(text(&ended).contains(right), "{}", text(&ended));
+    }
+}

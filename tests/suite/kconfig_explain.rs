@@ -24,9 +24,14 @@ impl Lab {
 
     /// What is said of an option of a kernel with these ones.
     fn explained(&self, options: &str, option: &str) -> String {
+        self.answered(options, option, 0)
+    }
+
+    /// The same with the exit code.
+    fn answered(&self, options: &str, option: &str, code: i32) -> String {
         self.0.options(options);
         let ended = run(self.0.ground.kiln().args(["kconfig", "explain", option, "lab.kiln"]));
-        assert_eq!(ended.code, Some(0), "{}", ended.text());
+        assert_eq!(ended.code, Some(code), "{}", ended.text());
         ended.text()
     }
 }
@@ -71,7 +76,8 @@ fn what_nobody_can_set_is_not_said_to_be_requested() {
     );
     let said = lab.explained("", "ARM64");
     assert!(said.contains("ARM64 is no option of this architecture (arch/arm64/Kconfig defines it)"), "{said}");
-    let said = lab.explained("", "STRONGER_GUARD");
+    let said = lab.answered("", "STRONGER_GUARD", 2);
+    assert!(said.contains("error: kernel small has no option STRONGER_GUARD"), "{said}");
     assert!(said.contains("STRONGER_GUARD does not exist in this source; did you mean GUARD?"), "{said}");
 }
 

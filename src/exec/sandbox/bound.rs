@@ -131,13 +131,17 @@ pub struct Exceeded {
 }
 
 impl Exceeded {
-    /// That a file system in memory was full: `/tmp`, `/dev/shm` and the tree of an image have a share each.
-    pub fn files_in(memory: u64) -> String {
+    /// That a file system was full which has room again: one in memory, as `/tmp`, `/dev/shm` and the tree of an image are,
+    /// which have a share each, or that of the store, if others have removed files meanwhile.
+    pub fn files_in(memory: u64, free_on_disk: u64) -> String {
         let more = Bound::Memory.written(Bound::Memory.more(memory));
         format!(
-            "its files in memory (/tmp, /dev/shm, the tree of an image) have parts of its {}\n  \
-             help: allow more with `--limit memory={more}` (or none)",
-            shown(memory)
+            "no space was left: its files in memory (/tmp, /dev/shm, the tree of an image) have parts of its {}, and the \
+             file system of the store has {} now\n  \
+             help: allow more with `--limit memory={more}` (or none); if something else filled the disk meanwhile, run \
+             the command again",
+            shown(memory),
+            shown(free_on_disk)
         )
     }
 }
