@@ -13,7 +13,7 @@ use crate::exec::executor::LocalExecutor;
 use crate::exec::{self, Realized};
 use crate::lock::{Lock, LockedImage};
 use crate::plan::root::USERS;
-use crate::plan::{self, Input, StepKind};
+use crate::plan::{self, Input, Plan, StepKind};
 use crate::world::fs;
 
 /// No table of users is larger.
@@ -37,7 +37,7 @@ pub(super) fn assign_ids(
     let plan = plan::lower(&ready.loaded.recipe, &lock);
     // What somebody else says of one step is not said of another one by this store.
     let own = |at: &usize| !realized.taken().any(|(taken, _)| taken == *at);
-    for (at, _) in roots(ready).filter(|(at, _)| own(at)) {
+    for (at, _) in roots(&ready.plan).filter(|(at, _)| own(at)) {
         let outputs = plan.steps[at].outputs.iter();
         let outputs = outputs.filter_map(|name| Some((name.clone(), realized.output(at, name)?.clone()))).collect();
         // What a root reads knows nothing of users' numbers, and so came out as it will for the new lock.
@@ -67,8 +67,8 @@ pub(super) fn assign_ids(
 }
 
 /// The steps that make roots, with their images.
-pub(super) fn roots<'a>(ready: &'a Ready<'_>) -> impl Iterator<Item = (usize, &'a str)> {
-    ready.plan.steps.iter().enumerate().filter_map(|(at, step)| match &step.kind {
+pub(super) fn roots(plan: &Plan) -> impl Iterator<Item = (usize, &str)> {
+    plan.steps.iter().enumerate().filter_map(|(at, step)| match &step.kind {
         StepKind::Root(image) => Some((at, image.as_str())),
         _ => None,
     })
@@ -76,7 +76,7 @@ pub(super) fn roots<'a>(ready: &'a Ready<'_>) -> impl Iterator<Item = (usize, &'
 
 fn tables(ready: &Ready<'_>, realized: &Realized) -> Result<BTreeMap<String, LockedImage>, OpsError> {
     let mut tables = BTreeMap::new();
-    for (step, image) in roots(ready) {
+    for (step, image) in roots(&ready.plan) {
         let file = realized.file(&Input::Output { step, name: USERS.to_owned() });
         let path = ready.store.path(&file.sha256)?;
         let bytes = fs::read(&path, SMALL)?;

@@ -7,7 +7,7 @@ use super::event::{Notice, OpsEvent};
 use super::load::{self, Loaded};
 use super::previous::Previous;
 use super::session::Session;
-use super::{edited, machines, mirrors, project, written};
+use super::{edited, machines, mirrors, project, record, written};
 use crate::base::{Diagnostic, Digest};
 use crate::lock::resolve::{self, DirectoryCache, Progress, ResolveContext, Update};
 use crate::lock::{self, EditedLine, Lock, LockedMachine, Mismatch};
@@ -138,10 +138,15 @@ fn steps(recipe: &Recipe, lock: &Lock) -> BTreeMap<String, Digest> {
 fn carry_over(recipe: &Recipe, new: &mut Lock, previous: Option<&Lock>) {
     let Some(previous) = previous else { return };
     let unopened = Lock { images: previous.images.clone(), ..new.clone() };
-    let now = steps(recipe, &unopened);
+    let plan = plan::lower(recipe, &unopened);
+    let now = plan::id::by_name(&plan);
     // Steps that a newer kiln adds take nothing from what is known of the others.
     let same = previous.steps.iter().all(|(name, id)| now.get(name) == Some(id));
-    if lock::inputs_digest(new) == lock::inputs_digest(previous) && same {
+    let same_inputs = same && lock::inputs_digest(new) == lock::inputs_digest(previous);
+    // A recipe whose tests or comments have changed, for example.
+    let recorded: BTreeSet<String> = record::recorded(&plan).map(|(name, _)| name).collect();
+    let same_outputs = now == previous.steps && recorded.iter().eq(previous.outputs.keys());
+    if same_inputs || same_outputs {
         new.outputs = previous.outputs.clone();
         new.kernels = previous.kernels.clone();
     }

@@ -12,7 +12,7 @@ use crate::exec::cache::ResultOrigin;
 use crate::lock::{self, Lock, LockedKernel, LockedOutput};
 use crate::machine::capability::facts;
 use crate::plan::root::ROOT;
-use crate::plan::{Artifact, ArtifactKind, ArtifactOwner, Input};
+use crate::plan::{Artifact, ArtifactKind, ArtifactOwner, Input, Plan};
 use crate::recipe::local::LocalOrigin;
 
 /// Compares what came out with the lock, then adds what the lock did not know. `lock` has the users already.
@@ -73,18 +73,20 @@ fn write(ready: &Ready<'_>, mut lock: Lock, realized: &Realized) -> Result<(), O
     Ok(project::write_lock(&ready.loaded.lock_path, &text)?)
 }
 
-fn outputs(ready: &Ready<'_>, realized: &Realized) -> BTreeMap<String, LockedOutput> {
-    let named = ready.plan.artifacts.iter().map(|artifact| {
+/// What a build of a plan records, by the names that the lock has for it.
+pub(super) fn recorded(plan: &Plan) -> impl Iterator<Item = (String, Input)> {
+    let named = plan.artifacts.iter().map(|artifact| {
         let directory = artifact.machine().map(|machine| format!("{machine}/")).unwrap_or_default();
-        let name = format!("{directory}{}", artifact.file_name());
-        (name, LockedOutput { file: realized.file(&artifact.from) })
+        (format!("{directory}{}", artifact.file_name()), artifact.from.clone())
     });
     // The tree's own digest tells a mismatch of contents from one of the disk format around it.
-    let roots = ids::roots(ready).map(|(step, image)| {
-        let tar = Input::Output { step, name: ROOT.to_owned() };
-        (format!("{image}/{ROOT}"), LockedOutput { file: realized.file(&tar) })
-    });
-    named.chain(roots).collect()
+    let roots = ids::roots(plan)
+        .map(|(step, image)| (format!("{image}/{ROOT}"), Input::Output { step, name: ROOT.to_owned() }));
+    named.chain(roots)
+}
+
+fn outputs(ready: &Ready<'_>, realized: &Realized) -> BTreeMap<String, LockedOutput> {
+    recorded(&ready.plan).map(|(name, from)| (name, LockedOutput { file: realized.file(&from) })).collect()
 }
 
 fn differs(lock: &Lock, name: &str, built: &LockedOutput) -> Option<OutputMismatch> {

@@ -17,7 +17,7 @@ const LIMIT: u64 = 4 << 20;
 /// By image, a sentence each.
 pub(super) fn of_images(ready: &Ready<'_>, realized: &Realized) -> Result<BTreeMap<String, Vec<String>>, OpsError> {
     let mut warnings = BTreeMap::new();
-    for (step, image) in ids::roots(ready) {
+    for (step, image) in ids::roots(&ready.plan) {
         let file = realized.file(&Input::Output { step, name: WARNINGS.to_owned() });
         let bytes = fs::read(&ready.store.path(&file.sha256)?, LIMIT)?;
         let findings: Vec<Finding> =

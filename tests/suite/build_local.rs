@@ -354,3 +354,21 @@ fn a_shell_sees_the_directory_that_the_build_reads() {
     let said: Vec<&str> = said.lines().filter(|line| !line.contains("warning")).collect();
     assert_eq!(said, ["main.c", "one"]);
 }
+
+#[test]
+fn what_was_built_stays_in_the_lock_while_no_step_changes() {
+    let Some(lab) = Lab::new("recorded") else { return };
+    put(&lab.ground.path("own"), "main.c", "own\n");
+    lab.locked("directory \"own\"");
+    assert_eq!(lab.build(&[]).code, Some(0));
+    let outputs = || lab.lock_text().split_once("[outputs]").map(|(_, outputs)| outputs.to_owned());
+    let built = outputs().unwrap();
+    let recipe = lab.ground.path("lab.kiln");
+    let text = std::fs::read_to_string(&recipe).unwrap();
+    std::fs::write(&recipe, format!("{text}\n# A comment is in no step.\n")).unwrap();
+    said(&lab.kiln(&["lock"], &[]), 0, &[]);
+    assert_eq!(outputs().as_ref(), Some(&built));
+    std::fs::write(&recipe, text.replace("cat tree/main.c", "cat tree/main.c tree/main.c")).unwrap();
+    said(&lab.kiln(&["lock"], &[]), 0, &[]);
+    assert_eq!(outputs(), None, "another script has other outputs");
+}
