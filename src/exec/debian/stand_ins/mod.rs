@@ -12,6 +12,7 @@
 //! * `early-hwdb.sh` runs `systemd-hwdb` while other scripts run, and `systemd-hwdb.sh` hands out its result. As it is made by the
 //!   program itself, out of what the program would read, any version may be replaced.
 //! * `ca-certificates-config.sh` runs the text of its namesake without a program for each certificate.
+//! * `py_compile.py` runs the text of its namesake in two processes.
 //!
 //! All run the program itself wherever they meet what they do not know.
 
@@ -61,7 +62,7 @@ enum Kind {
     Perl(&'static [&'static str]),
 }
 
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 6] = [
     Program {
         path: "usr/sbin/update-ca-certificates",
         versions: Versions::Known(&[
@@ -132,6 +133,12 @@ const PROGRAMS: [Program; 5] = [
             "7e1a894f4ee718a910e4afcf1b6b819436c12f785b467b2cd5aed07d73a5eedc",
         ]),
         kind: Kind::Text(include_str!("ca-certificates-config.sh")),
+    },
+    Program {
+        path: "usr/lib/python3.13/py_compile.py",
+        // 3.13.5
+        versions: Versions::Known(&["3464f04938b57a7aafbc5c394ccd4c46823ee607f7fe36b48b91ecbc30ff4e48"]),
+        kind: Kind::Text(include_str!("py_compile.py")),
     },
 ];
 
@@ -367,7 +374,7 @@ mod tests {
             Versions::Known(digests) => digests,
             Versions::Any => &[],
         };
-        static PROGRAMS: [Program; 5] = super::PROGRAMS;
+        static PROGRAMS: [Program; 6] = super::PROGRAMS;
         let all = PROGRAMS.iter().flat_map(known);
         let hex = |text: &str| text.len() == 64 && text.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
         assert!(all.into_iter().all(|digest| hex(digest)));
