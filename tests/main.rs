@@ -98,6 +98,8 @@ mod suite {
     mod sources;
     mod ssh_agent;
     mod stand_ins;
+    mod stand_ins_python;
+    mod stand_ins_shell;
     mod store;
     mod store_modes;
     mod template_support;

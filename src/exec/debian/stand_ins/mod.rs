@@ -1,5 +1,5 @@
 //! Quicker programs in the place of those that packages' scripts run over and over: the same work, most of which is starting
-//! processes.
+//! processes, or could have been done before.
 //!
 //! Input: a tree whose packages are unpacked. Output: files that the sandbox mounts over those programs while packages are
 //! configured, and a line of the script. A program is known by its digest, so that any other version runs itself; a second
@@ -9,9 +9,14 @@
 //! * `update-ca-certificates.pl` does the work of its namesake in one process.
 //! * `server.pl` has loaded perl's modules once and runs perl programs, their own text, in copies of itself; `client.pl` is what
 //!   lies over these programs.
+//! * `early-hwdb.sh` runs `systemd-hwdb` while other scripts run, and `systemd-hwdb.sh` hands out its result. As it is made by the
+//!   program itself, out of what the program would read, any version may be replaced.
+//! * `ca-certificates-config.sh` runs the text of its namesake without a program for each certificate.
+//! * `py_compile.py` runs the text of its namesake in two processes.
 //!
-//! Both run the program itself wherever they meet what they do not know.
+//! All run the program itself wherever they meet what they do not know.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::base::Digest;
@@ -29,33 +34,49 @@ const CLIENT: &str = include_str!("client.pl");
 /// A program that something stands in for.
 struct Program {
     path: &'static str,
-    /// SHA-256 of its versions in Debian.
-    digests: &'static [&'static str],
+    versions: Versions,
     kind: Kind,
+}
+
+enum Versions {
+    /// SHA-256 of those in Debian that are known.
+    Known(&'static [&'static str]),
+    Any,
+}
+
+impl Versions {
+    fn has(&self, text: &[u8]) -> bool {
+        match self {
+            Versions::Known(digests) => digests.contains(&Digest::of(text).hex().as_str()),
+            Versions::Any => true,
+        }
+    }
 }
 
 enum Kind {
     /// This does the same.
     Text(&'static str),
+    /// So does this, with the result of another script, which runs beside the first ones of packages.
+    Early { text: &'static str, script: (&'static str, &'static str), shared: (&'static str, &'static str) },
     /// The server runs it; these are the modules that it loads.
     Perl(&'static [&'static str]),
 }
 
-const PROGRAMS: [Program; 3] = [
+const PROGRAMS: [Program; 6] = [
     Program {
         path: "usr/sbin/update-ca-certificates",
-        digests: &[
+        versions: Versions::Known(&[
             // 20230311+deb12u1
             "395364bffc7ce85ccbe2de71215f9c6c85c024af3bbd991c75a01c2d2aa3080a",
             // 20250419+deb13u1, 20260816+nmu1
             "2cb06c85b5f01c4f6b72c3983d9f66d44aac0a7ac997ee55e7e429aedbc3934d",
-        ],
+        ]),
         kind: Kind::Text(include_str!("update-ca-certificates.pl")),
     },
     Program {
         path: "usr/bin/deb-systemd-helper",
         // 1.65.2+deb12u1, 1.69~deb13u1, 1.69+nmu3
-        digests: &["a895d5f077651960b6ca4ed9c53f8b36eae422ae170f61c972d0c6579e9f8732"],
+        versions: Versions::Known(&["a895d5f077651960b6ca4ed9c53f8b36eae422ae170f61c972d0c6579e9f8732"]),
         kind: Kind::Perl(&[
             "Carp/Heavy.pm",
             "Cwd.pm",
@@ -75,12 +96,12 @@ const PROGRAMS: [Program; 3] = [
     },
     Program {
         path: "usr/share/debconf/frontend",
-        digests: &[
+        versions: Versions::Known(&[
             // 1.5.82
             "030ccf14183171765689c3c8982d60eeb6295e32c4444661767389803eb38a62",
             // 1.5.91, 1.5.92
             "200c5c0f4c7ad7770e6bb192e14b5d7d668a698d661595f5836e04a365b85293",
-        ],
+        ]),
         kind: Kind::Perl(&[
             "Debconf/AutoSelect.pm",
             "Debconf/ConfModule.pm",
@@ -91,6 +112,33 @@ const PROGRAMS: [Program; 3] = [
             "Debconf/FrontEnd/Noninteractive.pm",
             "Debconf/Template.pm",
         ]),
+    },
+    Program {
+        path: "usr/bin/systemd-hwdb",
+        versions: Versions::Any,
+        kind: Kind::Early {
+            text: include_str!("systemd-hwdb.sh"),
+            script: ("early-hwdb", include_str!("early-hwdb.sh")),
+            shared: ("hwdb-inputs", include_str!("hwdb-inputs.sh")),
+        },
+    },
+    Program {
+        path: "var/lib/dpkg/info/ca-certificates.config",
+        versions: Versions::Known(&[
+            // 20230311+deb12u1
+            "99c9d296c5a65cf91c80795a1e3eef323624b290ed6821987f1a058cf8834484",
+            // 20250419+deb13u1
+            "6d34a25b8f7e6ff679a768db581ae5e436faee193aece201c6a4501e36b2ec37",
+            // 20260816+nmu1
+            "7e1a894f4ee718a910e4afcf1b6b819436c12f785b467b2cd5aed07d73a5eedc",
+        ]),
+        kind: Kind::Text(include_str!("ca-certificates-config.sh")),
+    },
+    Program {
+        path: "usr/lib/python3.13/py_compile.py",
+        // 3.13.5
+        versions: Versions::Known(&["3464f04938b57a7aafbc5c394ccd4c46823ee607f7fe36b48b91ecbc30ff4e48"]),
+        kind: Kind::Text(include_str!("py_compile.py")),
     },
 ];
 
@@ -147,14 +195,21 @@ fn of(programs: &[Program], tree: &Tree, directory: &Path) -> Result<StandIns, R
     }
     let place = HostPath::new(directory.to_owned()).open()?;
     place.directory("own")?;
-    let mut modules: Vec<&str> = Vec::new();
-    for Program { path, digests, kind } in programs {
+    let (mut modules, mut early) = (Vec::<&str>::new(), String::new());
+    for Program { path, versions, kind } in programs {
         let fits = tree.stat(path)?.is_some_and(|stat| stat.file() && stat.size <= LIMIT);
         let own = if fits { tree.bytes(path, LIMIT)? } else { None };
-        let Some(own) = own.filter(|own| digests.contains(&Digest::of(own).hex().as_str())) else { continue };
+        let Some(own) = own.filter(|own| versions.has(own)) else { continue };
         let name = base_name(path);
         let text = match kind {
             Kind::Text(text) => text,
+            Kind::Early { text, script, shared } => {
+                for (name, text) in [script, shared] {
+                    place.put(name, text.as_bytes(), 0o755)?;
+                }
+                let _ = writeln!(early, "{PLACE}/{} </dev/null >/dev/null 2>&1 &", script.0);
+                text
+            }
             Kind::Perl(used) => {
                 modules.extend(*used);
                 CLIENT
@@ -174,6 +229,7 @@ fn of(programs: &[Program], tree: &Tree, directory: &Path) -> Result<StandIns, R
         let modules = modules.join(" ");
         found.before = format!("/{PERL} {PLACE}/server {PLACE}.socket {modules} </dev/null >/dev/null 2>&1 &\n");
     }
+    found.before.push_str(&early);
     found.mounts.push((directory.to_owned(), PLACE.to_owned()));
     Ok(found)
 }
@@ -187,9 +243,14 @@ mod tests {
     /// SHA-256 of it.
     const DIGEST: &str = "822fc06bb36e218e2a34c716a48f0aa9ad7a28691d4187d720ba803e6378cca4";
 
-    fn programs() -> [Program; 2] {
-        let text = Program { path: "usr/bin/one", digests: &[DIGEST], kind: Kind::Text("instead\n") };
-        [text, Program { path: "usr/share/two", digests: &[DIGEST], kind: Kind::Perl(&["A.pm", "B/C.pm"]) }]
+    fn programs() -> [Program; 3] {
+        let known = || Versions::Known(&[DIGEST]);
+        let early = Kind::Early { text: "hands out\n", script: ("runs", "runs it\n"), shared: ("both", "for both\n") };
+        [
+            Program { path: "usr/bin/one", versions: known(), kind: Kind::Text("instead\n") },
+            Program { path: "usr/share/two", versions: known(), kind: Kind::Perl(&["A.pm", "B/C.pm"]) },
+            Program { path: "usr/bin/three", versions: Versions::Any, kind: early },
+        ]
     }
 
     fn fill(tree: &Tree) {
@@ -199,6 +260,7 @@ mod tests {
         for path in [PERL, "usr/bin/one", "usr/share/two"] {
             tree.put(path, OWN, 0o755).unwrap();
         }
+        tree.put("usr/bin/three", b"any text\n", 0o755).unwrap();
     }
 
     #[test]
@@ -209,12 +271,27 @@ mod tests {
         let place = scratch.outside().join("place");
         let found = of(&programs(), &tree, &place).unwrap();
         let shown = |name: &str, path: &str| (place.join(name), path.to_owned());
-        let mounts = [shown("one", "/usr/bin/one"), shown("two", "/usr/share/two"), (place.clone(), PLACE.to_owned())];
+        let mounts = [
+            shown("one", "/usr/bin/one"),
+            shown("two", "/usr/share/two"),
+            shown("three", "/usr/bin/three"),
+            (place.clone(), PLACE.to_owned()),
+        ];
         assert_eq!(found.mounts, mounts);
         let server = "/usr/bin/perl /dev/kiln/server /dev/kiln.socket A.pm B/C.pm </dev/null >/dev/null 2>&1 &\n";
-        assert_eq!(found.before, server);
-        assert_eq!(found.programs, ["/usr/bin/one", "/usr/share/two"]);
-        for (name, text) in [("one", "instead\n"), ("two", CLIENT), ("server", SERVER), ("own/one", "its own text\n")] {
+        let early = "/dev/kiln/runs </dev/null >/dev/null 2>&1 &\n";
+        assert_eq!(found.before, [server, early].concat());
+        assert_eq!(found.programs, ["/usr/bin/one", "/usr/share/two", "/usr/bin/three"]);
+        for (name, text) in [
+            ("one", "instead\n"),
+            ("two", CLIENT),
+            ("server", SERVER),
+            ("own/one", "its own text\n"),
+            ("three", "hands out\n"),
+            ("runs", "runs it\n"),
+            ("both", "for both\n"),
+            ("own/three", "any text\n"),
+        ] {
             let written = HostPath::new(place.clone()).open().unwrap();
             assert_eq!(written.text(name).unwrap().unwrap(), text, "{name}");
         }
@@ -293,7 +370,12 @@ mod tests {
 
     #[test]
     fn no_digest_is_misspelled() {
-        let all = PROGRAMS.iter().flat_map(|program| program.digests);
+        let known = |program: &'static Program| match program.versions {
+            Versions::Known(digests) => digests,
+            Versions::Any => &[],
+        };
+        static PROGRAMS: [Program; 6] = super::PROGRAMS;
+        let all = PROGRAMS.iter().flat_map(known);
         let hex = |text: &str| text.len() == 64 && text.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
         assert!(all.into_iter().all(|digest| hex(digest)));
     }
