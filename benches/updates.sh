@@ -17,7 +17,9 @@
 #   package        openssl and libssl3 of the security archive for those of the release
 #   kernel-option  the kernel file and the modules below fs/ and net/ are of the next version, as if it had been compiled with another option
 #   kernel         so are all other modules, each of which names its version
-# kiln: the index of chunks and the ranges that were asked for. rsync: what it says it sent and received, of the qcow2 image and of the raw
+# kiln: the delta to the disk of the case before, or the index of chunks and the ranges that were asked for; not the manifests, which have
+# some 3 KB. Whoever pushes has the disk of the case before in their store, as whoever builds has. chunks: the same without a delta, as
+# another store pulls that has an older disk or another one. rsync: what it says it sent and received, of the qcow2 image and of the raw
 # disk (compressed on the way). casync: new chunks of its store and the index, of the raw disk. Changed files: the size of the files that
 # differ in a tar, by zstd -3 and without their old versions, which is as little as anybody can send who knows nothing of the old bytes.
 # shellcheck source=benches/lib.sh
@@ -114,7 +116,9 @@ ours() { # STORE WORD...
 image first
 image first
 ours pushes push "$work/first" "127.0.0.1:$port/bench:first" > /dev/null 2>&1
-ours pulls pull "127.0.0.1:$port/bench:first" -o "$work/pulled-first" > /dev/null 2>&1
+for store in pushes pulls; do ours $store pull "127.0.0.1:$port/bench:first" -o "$work/pulled-first" > /dev/null 2>&1; done
+# Pushes from a store that never has the disk of the case before, and pulls from there.
+ours chunks pull "127.0.0.1:$port/bench:first" -o "$work/pulled-first" > /dev/null 2>&1
 "$casync" make --store="$work/chunks.castr" "$work/first.caibx" "$work/first.raw" > /dev/null
 cp -r "$work/tree" "$work/tree.before"
 last=first
@@ -123,15 +127,22 @@ echo "openssl and libssl3 $old to $new; the kernels $(echo "$kernels" | paste -s
 
 measure() { # NAME [AIM]: what kiln may send for each byte of the changed files
     image "$1"
+    local kiln_bytes chunks whole changed sent qcow raw before
+    fetched() { # STORE REPOSITORY: bytes of a disk that a pull fetches
+        ours "$1" pull "127.0.0.1:$port/$2" -o "$work/pulled-$1" --json > "$work/$1.json" 2> "$work/$1.log"
+        cmp "$work/disk" "$work/pulled-$1/disk.qcow2"
+        python3 -c 'import json, sys
+print(sum(disk["fetched"] for disk in json.load(open(sys.argv[1]))["rebuilt"]))' "$work/$1.json"
+    }
+    cp "$work/$1/disk.qcow2" "$work/disk"
+    KILN_STORE=$(mktemp -d -p "$work") "$kiln" push "$work/$1" "127.0.0.1:$port/chunks:$1" > /dev/null 2>&1
     ours pushes push "$work/$1" "127.0.0.1:$port/bench:$1" > /dev/null 2>&1
-    ours pulls pull "127.0.0.1:$port/bench:$1" -o "$work/pulled-$1" --json > "$work/$1.json" 2> "$work/$1.log"
-    cmp "$work/$1/disk.qcow2" "$work/pulled-$1/disk.qcow2"
-    local kiln_bytes whole changed sent qcow raw before
+    chunks=$(fetched chunks "chunks:$1")
+    kiln_bytes=$(fetched pulls "bench:$1")
+    fetched pushes "bench:$1" > /dev/null
     whole=$(size "$work/$1/disk.qcow2")
-    kiln_bytes=$(python3 -c 'import json, sys
-pulled = json.load(open(sys.argv[1]))
-print(sum(disk["fetched"] for disk in pulled["rebuilt"]))' "$work/$1.json")
     cmp -s "$work/$last/disk.qcow2" "$work/$1/disk.qcow2" || [ "$kiln_bytes" != 0 ] || kiln_bytes=$whole
+    cmp -s "$work/$last/disk.qcow2" "$work/$1/disk.qcow2" || [ "$chunks" != 0 ] || chunks=$whole
     sent() { # FROM TO OPTION...
         cp "$2" "$work/target"
         "$rsync" --no-whole-file --stats "${@:3}" "$1" "$work/target" | tr -d , |
@@ -146,10 +157,11 @@ print(sum(disk["fetched"] for disk in pulled["rebuilt"]))' "$work/$1.json")
     changed=$(cd "$work/tree" && find . -type f | while read -r file; do
         cmp -s "$file" "$work/tree.before/$file" || echo "$file"
     done | tar -c -T - | zstd -3 -c | wc -c)
-    printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$changed" "$kiln_bytes" "$qcow" "$raw" "$sent" "$whole"
+    printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$changed" "$kiln_bytes" "$chunks" "$qcow" "$raw" "$sent" "$whole"
     {
         figure "updates.$1.kiln" "$kiln_bytes" bytes
         figure "updates.$1.peer" "$changed" bytes
+        figure "updates.$1.chunks" "$chunks" bytes
         figure "updates.$1.rsync-qcow2" "$qcow" bytes
         figure "updates.$1.rsync-raw" "$raw" bytes
         figure "updates.$1.casync" "$sent" bytes
@@ -161,13 +173,13 @@ print(sum(disk["fetched"] for disk in pulled["rebuilt"]))' "$work/$1.json")
     cp -r "$work/tree" "$work/tree.before"
     last=$1
 }
-echo '| case | changed files | kiln | rsync, qcow2 | rsync -z, raw | casync, raw | whole |'
-echo '|---|---|---|---|---|---|---|'
+echo '| case | changed files | kiln | chunks | rsync, qcow2 | rsync -z, raw | casync, raw | whole |'
+echo '|---|---|---|---|---|---|---|---|'
 measure nothing
 head -c 600 /dev/urandom | base64 > "$work/tree/etc/bash.bashrc"
-measure one-file
+measure one-file "<=1.3"
 head -c 40000 /dev/urandom >> "$work/tree/bin/bash"
-measure longer-file
+measure longer-file "<=1.3"
 unpack "$work/tree" "openssl=$new" "libssl3=$new"
 measure package "<=1.3"
 cp -r "$new_kernel"/boot/. "$work/tree/boot"

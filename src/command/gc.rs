@@ -11,7 +11,7 @@ use crate::store::gc::{GcEntry, GcReport, Policy};
 
 /// Carries `kiln gc` out.
 pub fn run(session: &Session<'_>, args: &cli::GcArgs) -> Result<(), Failure> {
-    let store = load::open_store(session.world)?;
+    let store = load::known_store(session.world)?;
     let found = if args.check { Some(store.recheck()?) } else { None };
     let since = session.world.now().0 - i64::from(args.keep_days) * 86_400;
     let policy = Policy { since, most: args.max_size.map(|most| most.0), dry_run: args.dry_run };

@@ -26,7 +26,7 @@ pub fn push(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> 
     if args.json {
         return output::json(&pushed);
     }
-    let Pushed { reference, digest, files, bytes, signed, attached } = &pushed;
+    let Pushed { reference, digest, files, bytes, signed, attached, deltas: _ } = &pushed;
     let size = ByteSize(*bytes).rounded();
     let signature = if *signed { ", with its signature" } else { "" };
     let files = counted(files, "file");

@@ -4,13 +4,24 @@ use super::failure::Failure;
 use super::output;
 use crate::base::{ByteSize, Foreign};
 use crate::cli::{self, StoreQuestion};
-use crate::ops::{Session, load};
+use crate::ops::{OpsError, Session, load};
 use crate::store::gc::{DamagedEntry, RecheckReport};
 use crate::store::{Below, BelowUsage, Store, StoreError};
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::StoreArgs) -> Result<(), Failure> {
-    let store = load::open_store(session.world)?;
+    // A question makes no store; to say who may read it does.
+    let store = match load::known_store(session.world) {
+        // Where it would be.
+        Err(OpsError::Store(error)) if matches!(args.question, StoreQuestion::Path) => {
+            let StoreError::Absent(root) = *error else { return Err(OpsError::Store(error).into()) };
+            return output::print(&format!("{}\n", root.display()));
+        }
+        Err(_) if matches!(args.question, StoreQuestion::Share | StoreQuestion::Unshare) => {
+            load::open_store(session.world)?
+        }
+        known => known?,
+    };
     match args.question {
         StoreQuestion::Path => {
             let all = std::iter::once(store.root()).chain(store.below().map(Below::path));

@@ -16,14 +16,34 @@ use crate::world::{HttpMethod, HttpRequest, Stated};
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
+/// What a registry says of the tags of a repository; some say `null` where there are none.
+#[derive(serde::Deserialize)]
+struct TagList {
+    tags: Option<Vec<String>>,
+}
+
 impl Registry<'_> {
     /// A manifest, compared with the digest that it is asked by.
     pub fn manifest(&self, which: &Which) -> Result<(Descriptor, Vec<u8>), OciError> {
         let name = which.digest.map_or_else(|| which.tag().to_owned(), |digest| digest.to_string());
         let asked = RegistryReference { which: which.clone(), ..self.reference.clone() };
-        let missing =
-            || OciError::NoArtifact { what: Reference::Registry(asked.clone()).to_string(), tags: Vec::new() };
+        let missing = || {
+            let tags = if which.digest.is_none() { self.tags() } else { Vec::new() };
+            OciError::NoArtifact { what: Reference::Registry(asked.clone()).to_string(), tags }
+        };
         self.read_manifest(&name, which.digest)?.ok_or_else(missing)
+    }
+
+    /// The tags of the repository, for an error that has a reason already; none if the registry does not say.
+    fn tags(&self) -> Vec<String> {
+        let url = self.url("tags/list");
+        let answer = self.read(Ask { limit: MANIFEST_LIMIT, ..Ask::new(HttpMethod::Get, &url) });
+        let body = answer.ok().filter(|answer| answer.status == 200).map(|answer| answer.body);
+        let listed = body.and_then(|body| serde_json::from_slice::<TagList>(&body).ok());
+        let mut tags = listed.and_then(|listed| listed.tags).unwrap_or_default();
+        // What refers to an artifact is no artifact to pull.
+        tags.retain(|tag| !tag.starts_with(super::referrers::FALLBACK));
+        tags
     }
 
     /// The manifest of a tag or a digest, if there is one.

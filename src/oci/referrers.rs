@@ -7,6 +7,8 @@ use super::send::{Ask, encoded};
 use super::{OciDigest, OciError};
 use crate::world::{HttpAnswer, HttpMethod, is_same_server, joined_url};
 
+/// What tags of such indexes begin with.
+pub(super) const FALLBACK: &str = "sha256-";
 /// Pages of a list that are read.
 const MAX_PAGES: usize = 32;
 
@@ -85,13 +87,15 @@ impl Registry<'_> {
         if index.manifests.iter().any(|known| known.digest == digest) {
             return Ok(());
         }
-        index.manifests.push(Descriptor::of_artifact(&text, &manifest.artifact_type));
+        let mut listed = Descriptor::of_artifact(&text, &manifest.artifact_type);
+        listed.annotations.clone_from(&manifest.annotations);
+        index.manifests.push(listed);
         self.put_manifest(&tag(subject), INDEX_TYPE, &index.write()).map(drop)
     }
 }
 
 fn tag(subject: OciDigest) -> String {
-    format!("sha256-{}", subject.0)
+    format!("{FALLBACK}{}", subject.0)
 }
 
 /// The address of the page after this one: `Link: <...>; rel="next"`.

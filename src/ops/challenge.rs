@@ -130,13 +130,13 @@ pub fn challenge(session: &Session<'_>, request: &ChallengeRequest) -> Result<Ch
     }
     let trust = Trust::any(session.world, &request.trusted)?;
     let judge = Judge { trust: &trust, recipe: &ready.loaded.recipe.name, now: session.world.now() };
-    let mut problems = BTreeSet::new();
+    let (mut problems, mut down) = (BTreeSet::new(), BTreeSet::new());
     let mut builders = vec![Builder::new(&ready.plan, Source::Store(&ready.store))];
     for place in &places {
-        let names = signers(place, &trust, &mut problems);
+        let names = signers(place, &trust, (&mut problems, &mut down));
         builders.extend(names.into_iter().map(|signer| Builder::new(&ready.plan, Source::Cache { place, signer })));
     }
-    let mut asked = Asked { world: session.world, judge, problems, down: BTreeSet::new() };
+    let mut asked = Asked { world: session.world, judge, problems, down };
     let mut steps = Vec::new();
     for (at, sharing) in sharing::of(&ready.plan).into_iter().enumerate() {
         let answers = one_step(&mut builders, &mut asked)?;
@@ -308,10 +308,17 @@ fn verdict(answers: &[ChallengeAnswer], store: &Store) -> StepVerdict {
 
 /// What a cache's files call the keys that have signed results in it: all of a directory or layout; of a web server, which says nothing of
 /// what it has, the trusted ones.
-fn signers(place: &CachePlace, trust: &Trust, problems: &mut BTreeSet<String>) -> Vec<String> {
+fn signers(
+    place: &CachePlace,
+    trust: &Trust,
+    (problems, down): (&mut BTreeSet<String>, &mut BTreeSet<String>),
+) -> Vec<String> {
     let mut names: BTreeSet<String> = trust.keys().iter().map(Key::file_name).collect();
     if let PlaceKind::Directory(path) = &place.kind {
-        let results = Dir::open_named(path).map_err(|error| error.to_string());
+        let results = Dir::open_named(path).map_err(|error| {
+            down.insert(place.name.clone());
+            error.to_string()
+        });
         let results = results.and_then(|root| root.below(Part::Results.name()).map_err(|odd| odd.to_string()));
         let seen = RefCell::new(BTreeSet::new());
         let wanted = |name: &OsString| signer(name).is_some_and(|signer| seen.borrow_mut().insert(signer));
@@ -330,7 +337,10 @@ fn signers(place: &CachePlace, trust: &Trust, problems: &mut BTreeSet<String>) -
                 names
                     .extend(results.filter_map(|tag| signer(&OsString::from(format!("{tag}.json")))).take(MAX_SIGNERS));
             }
-            Err(why) => _ = problems.insert(format!("cache {}: {}", Foreign(&place.name), Foreign(why.to_string()))),
+            Err(why) => {
+                down.insert(place.name.clone());
+                problems.insert(format!("cache {}: {}", Foreign(&place.name), Foreign(why.to_string())));
+            }
         }
     }
     names.into_iter().collect()

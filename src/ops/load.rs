@@ -13,7 +13,7 @@ use crate::lock::{self, Lock};
 use crate::machine::rules;
 use crate::plan::{self, Plan};
 use crate::recipe::{self, Given, Mistakes, Recipe};
-use crate::store::{Owner, Store};
+use crate::store::{Owner, Store, StoreError};
 use crate::world::{World, WorldError};
 
 /// Locks are refused when they are larger than this; 500 packages make about 200 KiB.
@@ -129,6 +129,16 @@ pub fn ready<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Ready
 /// The store of this user, and the stores below it.
 pub fn open_store(world: &dyn World) -> Result<Store, OpsError> {
     below::over(Store::open_default(world, owner())?, world)
+}
+
+/// The same for a question about it, which makes none where there is none: a wrong KILN_STORE is told instead.
+pub fn known_store(world: &dyn World) -> Result<Store, OpsError> {
+    let root = Store::default_root(world).ok_or(StoreError::Nowhere)?;
+    if !Store::is_at(&root) {
+        // Without a slash at its end.
+        return Err(StoreError::Absent(root.components().collect()).into());
+    }
+    open_store(world)
 }
 
 /// Whose blobs and trees are: of root, whoever 0 is in its sandboxes.

@@ -68,7 +68,7 @@ pub fn add(
 
 /// `kiln root list`
 pub fn list(session: &Session<'_>) -> Result<Vec<ListedRoot>, OpsError> {
-    let store = load::open_store(session.world)?;
+    let store = load::known_store(session.world)?;
     let mut listed = Vec::new();
     for (name, root) in store.roots()? {
         let (entries, bytes) = store.kept_by(&root)?;
@@ -79,7 +79,7 @@ pub fn list(session: &Session<'_>) -> Result<Vec<ListedRoot>, OpsError> {
 
 /// `kiln root remove`
 pub fn remove(session: &Session<'_>, names: &[RootName]) -> Result<(), OpsError> {
-    let store = load::open_store(session.world)?;
+    let store = load::known_store(session.world)?;
     for name in names {
         if !store.remove_root(name)? {
             return Err(UsageError::NoRoot(name.to_string()).into());

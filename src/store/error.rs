@@ -12,6 +12,9 @@ pub enum StoreError {
     /// No environment variable says where.
     #[error("cannot locate the store: set KILN_STORE or HOME")]
     Nowhere,
+    /// Nothing is there, and a question makes no store.
+    #[error("there is no store at {}: check KILN_STORE; the first build or pull makes one", Foreign(.0.display()))]
+    Absent(PathBuf),
     /// The disk, or the user's share of it, is full.
     #[error("no space left for the store at {}: free some, run `kiln gc`, or set KILN_STORE to another disk", .0.display())]
     Full(PathBuf),

@@ -179,11 +179,14 @@ impl Store {
         };
         report.kept = kept.iter().filter(|entry| matches!(entry.part, "cas" | "tree")).count() as u64;
         for entry in gone.into_iter().chain(more) {
-            let bytes = size(&entry.path)?;
-            report.removed += 1;
-            report.bytes += bytes;
-            let name = entry.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            report.entries.push(GcEntry { part: entry.part, name, bytes });
+            // Locks of steps are empty files, which nobody misses.
+            if entry.part != "lock" {
+                let bytes = size(&entry.path)?;
+                report.removed += 1;
+                report.bytes += bytes;
+                let name = entry.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                report.entries.push(GcEntry { part: entry.part, name, bytes });
+            }
             if !policy.dry_run {
                 fs::remove_tree(&entry.path)?;
             }

@@ -104,6 +104,11 @@ impl Store {
         Store::open_for(&Store::default_root(world).ok_or(StoreError::Nowhere)?, owner)
     }
 
+    /// Whether there is a store at `root`.
+    pub fn is_at(root: &Path) -> bool {
+        root.join("cas").is_dir()
+    }
+
     /// Opens, and makes where there is none, the store at `root`.
     pub fn open(root: &Path) -> Result<Store, StoreError> {
         Store::open_for(root, None)
@@ -136,6 +141,12 @@ impl Store {
 
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Bytes that can still be written to its disk, if that is known.
+    pub fn free(&self) -> Option<u64> {
+        let found = rustix::fs::statvfs(&self.root).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     /// A fresh empty directory on the store's file system; it is removed with its content when the process ends, or

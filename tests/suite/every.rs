@@ -127,6 +127,24 @@ fn every_kind_of_recipe_has_a_verdict() {
     }
 }
 
+/// Mistakes in what was never locked are warnings; what is no recipe at all is an error, as `kiln check` says.
+#[test]
+fn what_does_not_parse_fails_with_a_lock_and_without() {
+    let tree = Tree::new("syntax");
+    tree.write("recipes/unfinished.kiln", "image ghost { size = 5 }\n");
+    let output = tree.verify(&[]);
+    assert!(output.status.success() && text(&output).contains("warning: recipes/unfinished.kiln"), "{}", text(&output));
+    for (name, content) in [("open", "machine {"), ("noise", "\u{0}\u{1}"), ("words", "let a = = 1\n")] {
+        tree.write(&format!("recipes/{name}.kiln"), content);
+        let output = tree.verify(&[]);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        let said = text(&output);
+        assert!(said.contains(&format!("error: recipes/{name}.kiln:1:")), "{said}");
+        assert!(said.contains(&format!("failed: recipes/{name}.kiln")), "{said}");
+        std::fs::remove_file(tree.0.join(format!("recipes/{name}.kiln"))).unwrap();
+    }
+}
+
 #[test]
 fn what_is_wrong_with_one_hides_nothing_about_the_others() {
     let tree = Tree::new("wrong");
@@ -199,7 +217,7 @@ fn names_that_are_no_text_and_locks_that_lead_nowhere_are_told() {
         json.as_array().unwrap().iter().find(|verdict| verdict["recipe"] == name).unwrap_or_else(|| panic!("{json}"))
     };
     assert_eq!(of("recipes/uefi.kiln")["findings"][0]["severity"], "error", "{json}");
-    assert_eq!(of("recipes/\u{fffd}.kiln")["findings"][0]["severity"], "warning", "{json}");
+    assert_eq!(of("recipes/\u{fffd}.kiln")["findings"][0]["severity"], "error", "{json}");
     let sarif: serde_json::Value = serde_json::from_slice(&tree.verify(&["--format", "sarif"]).stdout).unwrap();
     assert!(sarif.to_string().contains("recipes/%FF.kiln"), "{sarif}");
 }

@@ -2,6 +2,7 @@
 //! logins, or means ill.
 
 mod chunks;
+mod deltas;
 mod hostile;
 mod logins;
 mod referrers;

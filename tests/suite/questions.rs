@@ -313,6 +313,7 @@ fn a_store_says_where_it_is_what_it_takes_and_whether_it_is_sound() {
         Command::new(env!("CARGO_BIN_EXE_kiln")).args(words).env("KILN_STORE", &root).output().unwrap()
     };
     assert_eq!(text(&ask(&["store", "path"])), format!("{}\n", root.display()));
+    std::fs::write(root.join("lock").join(digest.hex()), "").unwrap();
     let usage: serde_json::Value = serde_json::from_slice(&ask(&["store", "stat", "--json"]).stdout).unwrap();
     assert_eq!((&usage[0]["part"], &usage[0]["entries"], &usage[0]["bytes"]), (&"cas".into(), &1.into(), &8.into()));
     assert!(text(&ask(&["store", "stat"])).trim_end().ends_with("total"));
@@ -322,12 +323,32 @@ fn a_store_says_where_it_is_what_it_takes_and_whether_it_is_sound() {
     let shrunk = text(&ask(&["gc", "--older-than", "0", "--max-size", "0B", "--dry-run"]));
     assert!(shrunk.starts_with("would remove "), "{shrunk}");
     assert!(shrunk.lines().any(|line| line.trim_start().starts_with("8 B  quarantine/")), "{shrunk}");
+    assert!(!shrunk.contains("  lock/"), "{shrunk}");
     let json = ask(&["gc", "--older-than", "0", "--max-size", "0B", "--dry-run", "--json"]).stdout;
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     let entries = json["entries"].as_array().unwrap();
     assert!(entries.iter().any(|entry| entry["part"] == "quarantine" && entry["bytes"] == 8), "{json}");
     refused(&ask(&["gc", "--max-size", "5"]), 2, &["expected a size with a unit"]);
     std::fs::remove_dir_all(&root).unwrap();
+}
+
+#[test]
+fn a_question_makes_no_store_and_says_where_there_is_none() {
+    let scratch = super::live::Scratch::new("questions-no-store");
+    std::fs::create_dir(scratch.path("empty")).unwrap();
+    for place in ["mistyped", "empty"] {
+        let ask = |words: &[&str]| {
+            let mut kiln = Command::new(env!("CARGO_BIN_EXE_kiln"));
+            kiln.args(words).env("KILN_STORE", scratch.path(place)).output().unwrap()
+        };
+        for words in [&["store", "stat"][..], &["store", "verify"], &["gc", "--dry-run"], &["gc"], &["root", "list"]] {
+            let words_said = format!("there is no store at {}", scratch.path(place).display());
+            refused(&ask(words), 2, &[&words_said, "check KILN_STORE"]);
+        }
+        assert_eq!(text(&ask(&["store", "path"])), format!("{}\n", scratch.path(place).display()));
+        assert_eq!(scratch.path(place).read_dir().map_or(0, Iterator::count), 0);
+    }
+    assert!(!scratch.path("mistyped").exists());
 }
 
 #[test]

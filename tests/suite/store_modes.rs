@@ -32,7 +32,7 @@ fn gc(store: &Path) -> Command {
 /// Runs kiln on a store with this umask.
 fn under(umask: &str, store: &Path) {
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(format!("umask {umask}; exec \"$0\" gc")).arg(env!("CARGO_BIN_EXE_kiln"));
+    shell.arg("-c").arg(format!("umask {umask}; exec \"$0\" store unshare")).arg(env!("CARGO_BIN_EXE_kiln"));
     let output = shell.env("KILN_STORE", store).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -168,4 +168,4 @@ impl Extents {
 
 #[cfg(test)]
 #[path = "index_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -10,7 +10,7 @@ use crate::format::chunks::{IndexHead, first};
 use crate::format::qcow2::{PackedCluster, write_qcow2};
 
 /// The image of a disk with this content.
-fn qcow2(raw: &[u8], cluster_bits: u32) -> Vec<u8> {
+pub(in crate::format::chunks) fn qcow2(raw: &[u8], cluster_bits: u32) -> Vec<u8> {
     let memory = rustix::fs::memfd_create("kiln-chunks", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
     let mut content = File::from(memory);
     content.write_all(raw).unwrap();
@@ -20,26 +20,26 @@ fn qcow2(raw: &[u8], cluster_bits: u32) -> Vec<u8> {
     image.into_inner()
 }
 
-fn index(image: &[u8]) -> ChunkIndex {
+pub(in crate::format::chunks) fn index(image: &[u8]) -> ChunkIndex {
     ChunkIndex::of(&mut Qcow2Reader::new(io::Cursor::new(image)).unwrap(), image.len() as u64).unwrap()
 }
 
-struct Random(u64);
+pub(in crate::format::chunks) struct Random(pub(in crate::format::chunks) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(in crate::format::chunks) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % limit
     }
 
     /// Bytes that compress a little, as files do.
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(in crate::format::chunks) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| b'a' + self.below(20) as u8).collect()
     }
 }
 
 /// A disk with files and holes.
-fn disk(random: &mut Random) -> Vec<u8> {
+pub(in crate::format::chunks) fn disk(random: &mut Random) -> Vec<u8> {
     let mut disk = Vec::new();
     while disk.len() < 3 << 20 {
         let blocks = 1 + random.below(40);
@@ -49,7 +49,7 @@ fn disk(random: &mut Random) -> Vec<u8> {
 }
 
 /// Something is written over, put in, taken out or moved.
-fn edit(disk: &mut Vec<u8>, random: &mut Random) {
+pub(in crate::format::chunks) fn edit(disk: &mut Vec<u8>, random: &mut Random) {
     let blocks = disk.len() / BLOCK;
     let (at, count) = (random.below(blocks - 10) * BLOCK, (1 + random.below(9)) * BLOCK);
     match random.below(4) {

@@ -8,6 +8,7 @@
 //! alone. Blocks of zeros are no part of any chunk.
 
 mod cut;
+mod delta;
 mod fields;
 mod first;
 mod index;
@@ -16,6 +17,7 @@ mod parts;
 mod text;
 
 pub use cut::BLOCK;
+pub use delta::{DELTA_LIMIT, DeltaError, DiskDelta};
 pub use index::{ChunkIndex, ChunkIndexError, Extent, LIMIT, WRITER, WriterVersion};
 pub use parts::{IndexHead, IndexPart};
 

@@ -280,7 +280,7 @@ fn of_exec(error: &ExecError) -> ErrorClass {
 fn of_store(error: &StoreError) -> ErrorClass {
     match error {
         StoreError::Interrupted => ErrorClass::Interrupted,
-        StoreError::Below { .. } => ErrorClass::Usage,
+        StoreError::Below { .. } | StoreError::Absent(_) => ErrorClass::Usage,
         _ => ErrorClass::Host,
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::ErrorClass;
-use crate::base::Foreign;
+use crate::base::{ByteSize, Foreign};
 use crate::oci::Reference;
 
 /// An artifact was not pushed or pulled, for a reason that has nothing to do with where it is.
@@ -78,6 +78,22 @@ pub enum RemoteError {
         "{}: neither an attestation (a DSSE envelope) nor an SBOM (the JSON of SPDX 2 or CycloneDX)", Foreign(.0.display())
     )]
     NoReferrer(PathBuf),
+    /// An artifact that the store's disk cannot hold.
+    #[error(
+        "{}: its files that the store lacks have {}, and the disk of {} has {} free\n  help: free some, run `kiln gc`, or set \
+         KILN_STORE to another disk",
+        Foreign(reference), ByteSize(*bytes).rounded(), Foreign(store.display()), ByteSize(*free).rounded()
+    )]
+    NoRoom {
+        /// The artifact.
+        reference: String,
+        /// What would be fetched.
+        bytes: u64,
+        /// Where to.
+        store: PathBuf,
+        /// What fits there.
+        free: u64,
+    },
     /// Something else stands where an artifact is to go.
     #[error(
         "{}: neither empty nor a build of recipe `{}`; name another directory with --output", Foreign(directory.display()),
@@ -103,7 +119,7 @@ impl RemoteError {
             RemoteError::Emulator { problem: EmulatorProblem::OtherBuild(_), .. } | RemoteError::RecipeName { .. } => {
                 ErrorClass::Mismatch
             }
-            RemoteError::Moved { .. } => ErrorClass::Host,
+            RemoteError::Moved { .. } | RemoteError::NoRoom { .. } => ErrorClass::Host,
             _ => ErrorClass::Usage,
         }
     }

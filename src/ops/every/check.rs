@@ -14,6 +14,7 @@ use crate::ops::load::{self, Loaded};
 use crate::ops::options::RecipeOptions;
 use crate::ops::session::Session;
 use crate::ops::{check, lock, project};
+use crate::syntax;
 
 /// What one file says by itself.
 pub(super) struct Checked {
@@ -80,8 +81,9 @@ fn recipe(session: &Session<'_>, bound: &TreeBound, path: PathBuf) -> Checked {
         imports = imported(&session, &loaded.recipe.sources, &real);
         if locked { lock::check(&loaded).map(|_| FileKind::Locked) } else { unlocked(&loaded, lock_path.clone()) }
     });
-    // What was never locked may be unfinished; what imports it, and is locked, fails by it.
-    let severity = if locked { FindingSeverity::Error } else { FindingSeverity::Warning };
+    // What was never locked may be unfinished; what imports it, and is locked, fails by it. What is no recipe at all is an error.
+    let is_error = locked || (checked.is_err() && !parses(&session, &real));
+    let severity = if is_error { FindingSeverity::Error } else { FindingSeverity::Warning };
     let (kind, mut findings) = match checked {
         Ok(kind) => (kind, Vec::new()),
         Err(error) => {
@@ -92,6 +94,16 @@ fn recipe(session: &Session<'_>, bound: &TreeBound, path: PathBuf) -> Checked {
     };
     findings.extend(heard.found());
     Checked { path, real, kind, findings, imports }
+}
+
+/// Whether the file has the syntax of a recipe. One that cannot be read has another error.
+fn parses(session: &Session<'_>, path: &Path) -> bool {
+    let Ok(bytes) = session.world.read(path, syntax::MAX_BYTES as u64) else { return true };
+    let mut sources = SourceMap::default();
+    String::from_utf8(bytes).is_ok_and(|text| {
+        let file = sources.add(path.to_owned(), text.clone());
+        syntax::parse(file, &text).1.is_empty()
+    })
 }
 
 fn unlocked(loaded: &Loaded<'_>, lock_path: PathBuf) -> Result<FileKind, OpsError> {

@@ -52,7 +52,8 @@ fn default_name(kind: ReferrerKind) -> &'static str {
         ReferrerKind::Attestation => "attestation.intoto.json",
         ReferrerKind::Spdx => "sbom.spdx.json",
         ReferrerKind::CycloneDx => "sbom.cdx.json",
-        ReferrerKind::Signature => "signed.json",
+        // No file of the user's is one of these.
+        ReferrerKind::Signature | ReferrerKind::Delta => "signed.json",
     }
 }
 

@@ -14,7 +14,7 @@ use super::{PACKAGE, stopped};
 use crate::base::Hasher;
 use crate::exec::event::StepEvent;
 use crate::oci::{Descriptor, OciError};
-use crate::ops::error::OpsError;
+use crate::ops::error::{OpsError, RemoteError};
 use crate::ops::event::OpsEvent;
 use crate::ops::session::Session;
 use crate::store::{Store, Visibility};
@@ -24,15 +24,32 @@ use crate::world::fs;
 /// Blobs at a time.
 const PARALLEL: usize = 4;
 
+/// Refuses files that the disk of the store cannot hold, before any of them is fetched: whoever pushes states sizes as they like.
+pub(super) fn fits(store: &Store, what: &str, files: &[Descriptor]) -> Result<(), OpsError> {
+    let begun = |file: &&Descriptor| store.part_path(&file.digest.0).metadata().map_or(0, |begun| begun.len());
+    let missing = missing(store, files);
+    let left = missing.iter().map(|file| file.size.saturating_sub(begun(file)));
+    let bytes = left.fold(0, u64::saturating_add);
+    match store.free() {
+        Some(free) if bytes > free => {
+            Err(RemoteError::NoRoom { reference: what.to_owned(), bytes, store: store.root().to_owned(), free }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn missing<'a>(store: &Store, files: &'a [Descriptor]) -> Vec<&'a Descriptor> {
+    let mut seen = std::collections::BTreeSet::new();
+    files.iter().filter(|file| seen.insert(file.digest) && !store.has(&file.digest.0)).collect()
+}
+
 /// Fetches what the store lacks.
 pub(super) fn all(
     session: &Session<'_>,
     store: &Store,
     (place, files): (&Place<'_>, &[Descriptor]),
 ) -> Result<(), OpsError> {
-    let mut seen = std::collections::BTreeSet::new();
-    let missing: Vec<&Descriptor> =
-        files.iter().filter(|file| seen.insert(file.digest) && !store.has(&file.digest.0)).collect();
+    let missing = missing(store, files);
     if missing.is_empty() {
         return Ok(());
     }

@@ -19,7 +19,7 @@ use crate::world::fs;
 /// Locks in artifacts are held in memory.
 const LOCK_LIMIT: u64 = 16 << 20;
 /// What follows the name of a disk in the name of its index.
-const CHUNKS_SUFFIX: &str = ".chunks";
+pub(super) const CHUNKS_SUFFIX: &str = ".chunks";
 /// Annotations of kiln's own.
 const RECIPE: &str = "dev.kiln.recipe";
 const INPUTS: &str = "dev.kiln.lock";

@@ -17,6 +17,7 @@ mod attached;
 mod attestation;
 mod chunks;
 mod content;
+mod deltas;
 mod emulators;
 mod fetch;
 mod land;
@@ -42,6 +43,11 @@ use crate::exec::interrupt;
 const RESULT: &str = "application/vnd.kiln.result.v1";
 /// The type of an artifact that is a signature over one.
 const SIGNATURE: &str = "application/vnd.kiln.signature.v1";
+/// The type of an artifact that makes a disk of an earlier one, and of the file in it.
+const DELTA: &str = "application/vnd.kiln.delta.v1";
+/// The annotations with the SHA-256 of the disk that there was, and of the one that is made of it.
+const DELTA_FROM: &str = "dev.kiln.delta.from";
+const DELTA_TO: &str = "dev.kiln.delta.to";
 /// The types of artifacts that are attestations and SBOMs, and of the one file in each: those that others know.
 const ATTESTATION: &str = "application/vnd.dsse.envelope.v1+json";
 const SPDX: &str = "application/spdx+json";

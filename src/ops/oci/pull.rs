@@ -84,7 +84,8 @@ pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsE
         request.directory.clone().unwrap_or_else(|| Path::new(project::RESULTS).join(&head.manifest.recipe));
     land::allowed(&directory, &head.manifest.recipe)?;
     let store = load::open_store(session.world)?;
-    let rebuilt = chunks::rebuild(session, &store, (&place, &head.disks))?;
+    fetch::fits(&store, &what, &head.files)?;
+    let rebuilt = chunks::rebuild(session, &store, (&place, &descriptor, &head.disks))?;
     fetch::all(session, &store, (&place, &head.files))?;
     realize::unpacked(session, &store, &head.emulators)?;
     let attestations = attestation::pulled(session, (&place, &descriptor), (&head.manifest, &request.trusted))?;

@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::deltas::Successor;
 use super::place::{Place, Reach, Tenths, shown, telling};
 use super::{attached, attestation, content, layers, signature};
+use crate::base::Foreign;
+use crate::exec::event::StepEvent;
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::oci::{Descriptor, EMPTY, EMPTY_TYPE, OciDigest, Reference, Rights, Upload};
 use crate::ops::error::{OpsError, RemoteError, TagHolder};
+use crate::ops::event::OpsEvent;
 use crate::ops::options::{BuildOptions, RecipeOptions};
 use crate::ops::session::Session;
 
@@ -56,6 +60,8 @@ pub struct Pushed {
     pub signed: bool,
     /// SBOMs and attestations that refer to it.
     pub attached: usize,
+    /// Deltas that make its disks of those that were pushed before.
+    pub deltas: usize,
 }
 
 /// Pushes.
@@ -85,6 +91,8 @@ pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsE
     place.put(&blobs, &|bytes| tenths.add(bytes))?;
     let files = layers.len();
     let manifest = layers::artifact(&content.manifest, layers.iter().map(|(layer, _)| layer.clone()).collect());
+    let successor = Successor { store: &content.store, layers: &layers, reference: &reference };
+    let deltas = successor.deltas(before.as_ref().and_then(Option::as_deref));
     if let Some(before) = before {
         still_has_tag(&place, &reference, (before, &manifest.write()))?;
     }
@@ -92,6 +100,8 @@ pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsE
     for referrer in signed.iter().chain(&attestations).chain(&attached) {
         referrer.push(&place, &descriptor)?;
     }
+    let deltas = deltas.iter().filter(|delta| is_there(session, delta.push(&place, &descriptor))).count();
+    successor.remember();
     let (reference, digest) = (reference.to_string(), descriptor.digest);
     Ok(Pushed {
         reference,
@@ -100,7 +110,17 @@ pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsE
         bytes,
         signed: signed.is_some(),
         attached: attestations.len() + attached.len(),
+        deltas,
     })
+}
+
+/// Whether a delta was pushed: the build is whole without it.
+fn is_there(session: &Session<'_>, pushed: Result<(), OpsError>) -> bool {
+    let warn = |error: &OpsError| {
+        let message = format!("a delta to an earlier disk was not pushed: {}", Foreign(error));
+        session.on(OpsEvent::Step(StepEvent::Warning { message }));
+    };
+    pushed.inspect_err(warn).is_ok()
 }
 
 /// Refuses to take a tag from anything but an earlier build of the recipe; gives the manifest of that, if there is one.

@@ -1,4 +1,4 @@
-//! Artifacts that refer to a build: signatures, attestations, SBOMs.
+//! Artifacts that refer to a build: signatures, attestations, SBOMs, deltas of disks.
 //!
 //! Input: files that say something of a build, or a place that has some. Output: an artifact of its own for each, whose subject is the
 //! build. Anybody who may push may add some, so those that are read are bounded in number and bytes, and whatever is wrong with one
@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 
 use super::place::Place;
-use super::{ATTESTATION, CYCLONEDX, SIGNATURE, SPDX};
+use super::{ATTESTATION, CYCLONEDX, DELTA, SIGNATURE, SPDX};
 use crate::oci::{
     ArtifactManifest, Descriptor, EMPTY, EMPTY_TYPE, ListEnd, MANIFEST_TYPE, OciError, ReferrerList, Upload,
 };
 use crate::ops::error::OpsError;
 
 /// A manifest of one has a few layers.
-const MANIFEST_LIMIT: u64 = 16 << 10;
+pub(super) const MANIFEST_LIMIT: u64 = 16 << 10;
 /// So many are looked at, the latest first: whoever may push may add some that are none.
 const MAX_CANDIDATES: usize = 1024;
 /// So many bytes of them.
@@ -31,6 +31,8 @@ pub(super) enum ReferrerKind {
     Spdx,
     /// An SBOM in CycloneDX's JSON.
     CycloneDx,
+    /// What makes a disk of an earlier one.
+    Delta,
 }
 
 impl ReferrerKind {
@@ -41,6 +43,7 @@ impl ReferrerKind {
             ReferrerKind::Attestation => ATTESTATION,
             ReferrerKind::Spdx => SPDX,
             ReferrerKind::CycloneDx => CYCLONEDX,
+            ReferrerKind::Delta => DELTA,
         }
     }
 }

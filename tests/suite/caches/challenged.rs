@@ -45,6 +45,11 @@ fn caches_are_compared_step_by_step_with_who_built_what() {
     assert_eq!((&step["step"], &step["verdict"]), (&"kernel stock".into(), &"differ".into()), "{report}");
     assert_eq!(step["answers"][0]["signer"], "alice");
     assert!(step["answers"][1].get("signer").is_none(), "mallory's key is in no list: {report}");
+    // A cache that is not there is told once.
+    for place in ["nowhere", "oci:nowhere"] {
+        let said = lab.kiln("other", &["challenge", "lab.kiln", place]).text();
+        assert_eq!(said.matches("warning: ").count(), 1, "{said}");
+    }
     let none = lab.kiln("empty", &["challenge", "lab.kiln"]);
     assert!(none.code == Some(2) && none.text().contains("no cache is named"), "{}", none.text());
 }

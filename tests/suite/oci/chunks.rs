@@ -11,12 +11,12 @@ use super::server::Reply;
 use super::{Lab, noise, refused, succeed, text};
 use crate::suite::patience::until;
 
-const BLOCK: usize = 4096;
+pub(super) const BLOCK: usize = 4096;
 const HEAD: &str = "dev.kiln.chunks.head";
 const CHUNKS: &str = "application/vnd.kiln.chunks.v1";
 
 /// A disk with files and holes, 6 MiB.
-fn disk() -> Vec<u8> {
+pub(super) fn disk() -> Vec<u8> {
     let mut disk = noise(1, 6 << 20);
     disk[1 << 20..2 << 20].fill(0);
     disk
@@ -33,7 +33,7 @@ fn updated() -> Vec<u8> {
 
 impl Lab {
     /// A build whose image is a disk with this content.
-    fn deliver_disk(&self, raw: &[u8]) {
+    pub(super) fn deliver_disk(&self, raw: &[u8]) {
         std::fs::write(self.path("raw"), raw).unwrap();
         let (from, to) = (std::fs::File::open(self.path("raw")).unwrap(), std::fs::File::create(self.path("image")));
         write_qcow2(&from, to.unwrap(), Qcow2Options::default(), &mut |_, _| {}).unwrap();
@@ -47,13 +47,14 @@ impl Lab {
         lab.push();
         succeed(&mut lab.kiln(&["pull", &lab.reference(), "-o", "first"]));
         lab.deliver_disk(&updated());
-        lab.push();
+        // From a store that lacks the first disk, so that there is no delta.
+        succeed(lab.kiln(&["push", "build", &lab.reference()]).env("KILN_STORE", lab.path("pushes")));
         lab.registry.behave();
         lab
     }
 
     /// Requests for ranges of the image, and how many bytes they are in all.
-    fn ranges(&self) -> (usize, u64) {
+    pub(super) fn ranges(&self) -> (usize, u64) {
         self.parts(&self.blob())
     }
 
@@ -67,13 +68,13 @@ impl Lab {
     }
 
     /// The store as it was before the update, without what was pulled.
-    fn forget_update(&self) {
+    pub(super) fn forget_update(&self) {
         let _ = std::fs::remove_dir_all(self.path("out"));
         let digest = kiln::base::Digest::of(&self.image("build")).hex();
         let _ = std::fs::remove_file(self.path("store/cas").join(digest));
     }
 
-    fn pulls_the_update(&self) -> Output {
+    pub(super) fn pulls_the_update(&self) -> Output {
         let output = self.pull();
         assert!(output.status.success(), "{}", text(&output));
         assert!(self.image("out") == self.image("build"));
@@ -87,7 +88,7 @@ impl Lab {
     }
 
     /// How many bytes of the index were asked for, and in how many requests.
-    fn of_index(&self) -> (usize, u64) {
+    pub(super) fn of_index(&self) -> (usize, u64) {
         self.parts(&format!("/v2/team/tiny/blobs/{}", self.layer()["digest"].as_str().unwrap()))
     }
 

@@ -45,6 +45,33 @@ fn title(name: &str) -> Value {
     json!({ "org.opencontainers.image.title": name })
 }
 
+/// 512 files of 256 GiB each: no disk of anybody has this.
+#[test]
+fn what_the_disk_of_the_store_cannot_hold_is_refused_before_it_is_fetched() {
+    let lab = Lab::new("room", 1000);
+    lab.push();
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(lab.path("build/manifest.json")).unwrap()).unwrap();
+    let mut artifact = lab.registry.manifest("v1");
+    for number in 0..512 {
+        let (name, digest) = (format!("more-{number:03}"), Digest::of(format!("{number}").as_bytes()));
+        manifest["artifacts"][&name] = json!({"size": 256u64 << 30, "sha256": digest.hex()});
+        let layer = json!({
+            "mediaType": "application/vnd.kiln.artifact.v1", "digest": format!("sha256:{digest}"), "size": 256u64 << 30,
+            "annotations": title(&name),
+        });
+        artifact["layers"].as_array_mut().unwrap().push(layer);
+    }
+    let read = kiln::deliver::manifest::Manifest::read(manifest.to_string().as_bytes()).unwrap();
+    let text = read.write().into_bytes();
+    artifact["layers"][0]["digest"] = json!(lab.registry.add_blob(&text));
+    artifact["layers"][0]["size"] = json!(text.len());
+    lab.registry.replace("v1", artifact.to_string().as_bytes());
+    lab.empty_store();
+    lab.registry.behave();
+    lab.refuses(4, &["its files that the store lacks have 128.0 TiB, and the disk of ", " free", "KILN_STORE"]);
+    assert!(lab.registry.asked(&format!("GET {}", lab.blob())).is_empty());
+}
+
 #[test]
 fn a_forged_artifact_is_refused_with_words_and_leaves_nothing() {
     let lab = Lab::new("forged", 1000);

@@ -250,6 +250,10 @@ impl State {
         if let Some((_, name)) = rest.split_once("/manifests/") {
             return self.manifest(request, name);
         }
+        if let Some(name) = rest.strip_suffix("/tags/list") {
+            let tags: Vec<&String> = self.manifests.keys().filter(|name| !name.starts_with("sha256:")).collect();
+            return Reply::new(200).body(serde_json::json!({"name": name, "tags": tags}).to_string());
+        }
         match rest.split_once("/referrers/") {
             Some((_, subject)) if self.referrers => self.referrers_of(subject),
             _ => Reply::new(404),
@@ -352,9 +356,13 @@ impl State {
         for (name, (kind, text)) in self.manifests.iter().filter(|(name, _)| name.starts_with("sha256:")) {
             let parsed: serde_json::Value = serde_json::from_slice(text).unwrap();
             if parsed["subject"]["digest"] == subject {
-                found.push(serde_json::json!({
+                let mut one = serde_json::json!({
                     "mediaType": kind, "digest": name, "size": text.len(), "artifactType": parsed["artifactType"],
-                }));
+                });
+                if parsed["annotations"].is_object() {
+                    one["annotations"] = parsed["annotations"].clone();
+                }
+                found.push(one);
             }
         }
         let index = "application/vnd.oci.image.index.v1+json";

@@ -180,10 +180,59 @@ fn what_a_pull_would_refuse_is_not_pushed() {
 #[test]
 fn who_asks_for_a_tag_that_is_not_there_hears_which_are() {
     let lab = Lab::new("tags-named", 1000);
+    // Registries without a list of referrers have tags for them, which are no builds.
+    lab.registry.state.lock().unwrap().referrers = false;
+    let sbom = lab.path("sbom.json");
+    std::fs::write(&sbom, r#"{"spdxVersion":"SPDX-2.3"}"#).unwrap();
     for tag in ["v1", "v2"] {
         succeed(&mut lab.kiln(&["push", "build", &format!("oci:layout:{tag}")]));
+        let reference = lab.registry.reference(&format!("team/tiny:{tag}"));
+        succeed(&mut lab.kiln(&["push", "build", &reference, "--attach", sbom.to_str().unwrap()]));
     }
-    for reference in ["oci:layout", "oci:layout:v3"] {
-        refused(&lab.kiln(&["pull", reference]).output().unwrap(), 4, &["no such artifact", "its tags: v1, v2"]);
+    let missing = lab.registry.reference("team/tiny:v3");
+    for reference in ["oci:layout", "oci:layout:v3", &missing] {
+        let output = lab.kiln(&["pull", reference]).output().unwrap();
+        refused(&output, 4, &["no such artifact", "its tags: v1, v2\n"]);
+    }
+    // One that does not say is not asked again, and what it says is no line of its own.
+    for body in ["{}", "{\"tags\":null}", "none"] {
+        let body = body.to_owned();
+        lab.registry
+            .hook(move |request| request.path.ends_with("/tags/list").then(|| Reply::new(200).body(body.clone())));
+        let said = text(&lab.kiln(&["pull", &missing]).output().unwrap());
+        assert!(said.contains("no such artifact\n") && !said.contains("help"), "{said}");
+    }
+    let body = json!({"tags": ["a\n::error::b", "\u{1b}[31m"]}).to_string();
+    lab.registry.hook(move |request| request.path.ends_with("/tags/list").then(|| Reply::new(200).body(body.clone())));
+    let said = text(&lab.kiln(&["pull", &missing]).output().unwrap());
+    assert!(said.contains("its tags: a") && !said.contains('\u{1b}') && !said.contains("\n::error"), "{said}");
+}
+
+#[test]
+fn two_pulls_into_one_directory_leave_one_whole_build() {
+    let lab = Lab::new("pulls-at-once", 1000);
+    let reference = |tag: &str| lab.registry.reference(&format!("team/tiny:{tag}"));
+    let mut images = Vec::new();
+    for (tag, bytes) in [("v1", 300_000), ("v2", 200_000)] {
+        lab.deliver("build", bytes);
+        images.push(lab.image("build"));
+        succeed(&mut lab.kiln(&["push", "build", &reference(tag)]));
+    }
+    for round in 0..8 {
+        // Into a new directory, and into one with an earlier build.
+        if round % 2 == 0 {
+            lab.empty_store();
+        }
+        let pulls = ["v1", "v2"].map(|tag| {
+            let mut pull = lab.kiln(&["pull", &reference(tag), "-o", "out"]);
+            pull.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        });
+        let ended = pulls.map(|pull| pull.wait_with_output().unwrap());
+        assert!(ended.iter().any(|output| output.status.success()), "{}", text(&ended[0]));
+        for output in ended.iter().filter(|output| !output.status.success()) {
+            assert!(text(output).contains("error: "), "{}", text(output));
+        }
+        succeed(&mut lab.kiln(&["verify", "out"]));
+        assert!(images.contains(&lab.image("out")), "round {round}");
     }
 }

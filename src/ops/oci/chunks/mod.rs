@@ -1,10 +1,11 @@
 //! Disks by their chunks: who has an earlier version of a disk fetches only what is new, as ranges of the image in the registry, and
-//! rebuilds the image from both.
+//! rebuilds the image from both. Where the registry has a delta to one of these earlier disks, that is all that is fetched.
 //!
 //! Input: the artifact's index of a disk, which anybody may have written, and disks in the store. Output: the disk in the store, if its
 //! bytes have the digest of the artifact's manifest; otherwise nothing, and the whole file is fetched.
 
 mod at_once;
+mod delta;
 mod ranges;
 mod rebuild;
 mod sources;
@@ -48,7 +49,7 @@ pub struct RebuiltDisk {
     pub file: String,
     /// Its bytes.
     pub bytes: u64,
-    /// How many of them came from the registry, the index included.
+    /// How many of them came from the registry: a delta, or ranges of the image and of its index.
     pub fetched: u64,
 }
 
@@ -122,7 +123,7 @@ fn note(digest: &Digest) -> Digest {
 pub(super) fn rebuild(
     session: &Session<'_>,
     store: &Store,
-    (place, disks): (&Place<'_>, &[ChunkedDisk]),
+    (place, subject, disks): (&Place<'_>, &Descriptor, &[ChunkedDisk]),
 ) -> Result<Vec<RebuiltDisk>, OpsError> {
     let mut rebuilt = Vec::new();
     // A layout is on this host: its files are copied as they are.
@@ -130,7 +131,7 @@ pub(super) fn rebuild(
     for disk in disks.iter().filter(|disk| !store.has(&disk.image.digest.0)) {
         let _steps = Steps::start(session.listener);
         let file = disk.image.title().unwrap_or_default().to_owned();
-        let done = Rebuild { session, store, registry, disk }.run();
+        let done = Rebuild { session, store, registry, subject, disk }.run();
         match done {
             Ok(fetched) => rebuilt.push(RebuiltDisk { file, bytes: disk.image.size, fetched }),
             Err(NotRebuilt::Fatal(error)) => return Err(error),

@@ -13,11 +13,11 @@ use super::at_once::at_once;
 use super::ranges::{FetchRange, ranges};
 use super::sources::{Earlier, Sources};
 use super::{ChunkedDisk, NotRebuilt, wanted};
-use crate::base::{Digest, Hasher};
+use crate::base::{Digest, Foreign, Hasher};
 use crate::exec::event::StepEvent;
 use crate::format::chunks::{BLOCK, ChunkId, ChunkIndex, WRITER};
 use crate::format::qcow2::{Qcow2Options, write_qcow2_until};
-use crate::oci::Registry;
+use crate::oci::{Descriptor, Registry};
 use crate::ops::error::OpsError;
 use crate::ops::event::OpsEvent;
 use crate::ops::oci::stopped;
@@ -33,6 +33,8 @@ pub(super) struct Rebuild<'a> {
     pub(super) session: &'a Session<'a>,
     pub(super) store: &'a Store,
     pub(super) registry: &'a Registry<'a>,
+    /// The artifact that the disk is of.
+    pub(super) subject: &'a Descriptor,
     pub(super) disk: &'a ChunkedDisk,
 }
 
@@ -40,8 +42,8 @@ pub(super) struct Rebuild<'a> {
 type Missing = (u64, usize, ChunkId);
 
 /// The content of a disk, as it grows.
-struct Content {
-    file: File,
+pub(super) struct Content {
+    pub(super) file: File,
     path: PathBuf,
 }
 
@@ -53,6 +55,13 @@ impl Rebuild<'_> {
         if self.store.has(&digest) {
             return Err(NotRebuilt::Useless);
         }
+        match self.by_delta() {
+            Ok(Some(fetched)) => return Ok(fetched),
+            // Chunks do as well.
+            Ok(None) | Err(NotRebuilt::Useless) => {}
+            Err(NotRebuilt::Told(why)) => self.warn("a delta to it is of no use", &why),
+            Err(fatal) => return Err(fatal),
+        }
         let earlier = Earlier::all(self.store)?;
         if earlier.is_empty() {
             return Err(NotRebuilt::Useless);
@@ -61,15 +70,25 @@ impl Rebuild<'_> {
         if index.writer != WRITER() {
             return Err(NotRebuilt::Told("it was written by another version of kiln".to_owned()));
         }
-        let path = self.store.part_path(&Digest::of(format!("content of {digest}").as_bytes()));
-        let content = Content { file: fs::open_edit(&path)?, path };
+        let content = self.content("content")?;
         let done = self.rebuild((&index, earlier), &content);
         // What an interrupted pull has found is used by the next one; what led to other bytes is not.
         if !matches!(done, Err(NotRebuilt::Fatal(_))) {
-            fs::remove_file(&content.path)?;
+            content.remove()?;
         }
         // The index is not remembered: others may describe the same image, and a push sends the one that kiln makes of it.
         Ok(done? + of_index)
+    }
+
+    /// The file that the content grows in.
+    pub(super) fn content(&self, what: &str) -> Result<Content, NotRebuilt> {
+        let path = self.store.part_path(&Digest::of(format!("{what} of {}", self.disk.image.digest.0).as_bytes()));
+        Ok(Content { file: fs::open_edit(&path)?, path })
+    }
+
+    pub(super) fn warn(&self, what: &str, why: &str) {
+        let (file, why) = (Foreign(self.disk.image.title().unwrap_or_default()), Foreign(why));
+        self.session.on(OpsEvent::Step(StepEvent::Warning { message: format!("{file}: {what}: {why}") }));
     }
 
     fn rebuild(&self, (index, earlier): (&ChunkIndex, Vec<Earlier>), content: &Content) -> Result<u64, NotRebuilt> {
@@ -89,7 +108,7 @@ impl Rebuild<'_> {
                 return Err(NotRebuilt::Told(words.to_owned()));
             }
         }
-        self.finish(index, content)?;
+        self.finish((index.size, index.cluster_bits), content)?;
         Ok(fetched)
     }
 
@@ -145,12 +164,12 @@ impl Rebuild<'_> {
     }
 
     /// Writes the image, and takes it into the store if it is the one that is wanted.
-    fn finish(&self, index: &ChunkIndex, content: &Content) -> Result<(), NotRebuilt> {
+    pub(super) fn finish(&self, (size, cluster_bits): (u64, u32), content: &Content) -> Result<(), NotRebuilt> {
         // Clusters reach behind the end of a disk whose size is no multiple of theirs.
-        content.done(content.file.set_len(index.size))?;
+        content.done(content.file.set_len(size))?;
         let path = self.store.scratch("rebuild")?.join("disk");
         let image = fs::create_new(&path)?;
-        let options = Qcow2Options { cluster_bits: index.cluster_bits, ..Qcow2Options::default() };
+        let options = Qcow2Options { cluster_bits, ..Qcow2Options::default() };
         let written = write_qcow2_until(&content.file, &image, options, (&mut |_, _| {}, &stopped));
         if stopped() {
             return Err(OpsError::Interrupted.into());
@@ -168,7 +187,11 @@ impl Rebuild<'_> {
 }
 
 impl Content {
-    fn done<T>(&self, result: io::Result<T>) -> Result<T, NotRebuilt> {
+    pub(super) fn remove(&self) -> Result<(), NotRebuilt> {
+        Ok(fs::remove_file(&self.path)?)
+    }
+
+    pub(super) fn done<T>(&self, result: io::Result<T>) -> Result<T, NotRebuilt> {
         Ok(fs::context("write", &self.path, result)?)
     }
 

@@ -1,0 +1,295 @@
+//! What makes a disk of one earlier disk: much less than the clusters that differ, for whoever has just that one.
+//!
+//! ```text
+//! "kiln delta 1\n"
+//! size, cluster bits, level, zstd version   what the qcow2 writer was given, and which one it was
+//! new blocks, bytes of all steps, bytes of them as a zstd frame
+//! the steps, packed: blocks * 4 + 0 (zeros), + 1 (new blocks), or + 2 (a copy) and blocks passed over in the earlier disk (zigzag)
+//! the new blocks as a zstd frame, with the blocks that the earlier disk has in their place as its prefix
+//! ```
+//!
+//! A cluster is compressed by itself and fetched whole, so that another file of 800 bytes costs two of them: its own, and that with its
+//! inode. What is here is compressed against what it replaces. Numbers are LEB128. Anybody may have written it: a step that leaves the
+//! disk, or more content than its image is worth, is refused before anything is read.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Seek, Write};
+
+use super::cut::BLOCK;
+use super::fields;
+use super::index::{LARGEST, most_content};
+use super::numbers::{Rest, put};
+use super::{ChunkId, ChunkIndex, Extent, WriterVersion};
+use crate::format::qcow2::Qcow2Reader;
+
+const MAGIC: &[u8] = b"kiln delta 1\n";
+/// Blocks that a delta brings, 64 MiB: they and what they replace are held in memory. Where more is new, chunks do as well.
+const MAX_NEW: u64 = 16 << 10;
+/// Bytes of all steps.
+const MAX_STEPS: u64 = 4 << 20;
+/// Of a window, as a power of two: the new blocks and what they replace.
+const MAX_WINDOW_LOG: u32 = 27;
+/// Deltas are small, and written once.
+const LEVEL: i32 = 12;
+/// Blocks that are copied at once.
+const AT_ONCE: u64 = 64;
+
+/// Bytes of the largest delta.
+pub const DELTA_LIMIT: u64 = (MAX_NEW * BLOCK as u64) + MAX_STEPS + (1 << 20);
+
+/// Why bytes are no delta.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a delta of a disk: {0}")]
+pub struct DeltaError(&'static str);
+
+const EARLY: DeltaError = DeltaError("it ends too early, or has a number that is too large");
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DeltaStep {
+    Zeros { blocks: u64 },
+    New { blocks: u64 },
+    Copy { blocks: u64, from: u64 },
+}
+
+/// A delta that describes a whole disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskDelta {
+    /// Bytes that the guest sees.
+    pub size: u64,
+    pub cluster_bits: u32,
+    pub writer: WriterVersion,
+    steps: Vec<DeltaStep>,
+    new_blocks: u64,
+    /// The new blocks, packed.
+    packed: Vec<u8>,
+}
+
+/// Steps as they are found; neighbours of one kind are one step.
+#[derive(Default)]
+struct Steps(Vec<DeltaStep>);
+
+impl Steps {
+    fn add(&mut self, step: DeltaStep) {
+        match (self.0.last_mut(), step) {
+            (Some(DeltaStep::Zeros { blocks }), DeltaStep::Zeros { blocks: more })
+            | (Some(DeltaStep::New { blocks }), DeltaStep::New { blocks: more }) => *blocks += more,
+            (Some(DeltaStep::Copy { blocks, from }), DeltaStep::Copy { blocks: more, from: next })
+                if *from + *blocks == next =>
+            {
+                *blocks += more;
+            }
+            _ => self.0.push(step),
+        }
+    }
+}
+
+impl DiskDelta {
+    /// What makes a disk of another; nothing where so much is new that a delta is of no use.
+    pub fn between<R: Read + Seek>(
+        (old, old_index): (&mut Qcow2Reader<R>, &ChunkIndex),
+        (new, new_index): (&mut Qcow2Reader<R>, &ChunkIndex),
+    ) -> io::Result<Option<DiskDelta>> {
+        let at_block: BTreeMap<u64, ChunkId> = old_index.chunks().map(|(at, _, id)| (at / BLOCK as u64, id)).collect();
+        let places: BTreeMap<ChunkId, u64> = at_block.iter().map(|(block, id)| (*id, *block)).collect();
+        let (mut steps, mut content, mut new_blocks) = (Steps::default(), Vec::new(), 0);
+        // Where the earlier disk is expected to go on, and where this one is.
+        let (mut next, mut at) = (0u64, 0u64);
+        for extent in &new_index.extents {
+            let blocks = extent.blocks();
+            let step = match extent {
+                Extent::Zeros { .. } => DeltaStep::Zeros { blocks },
+                Extent::Chunk { id, .. } if at_block.get(&next) == Some(id) => DeltaStep::Copy { blocks, from: next },
+                Extent::Chunk { id, .. } => match places.get(id) {
+                    Some(from) => DeltaStep::Copy { blocks, from: *from },
+                    None => DeltaStep::New { blocks },
+                },
+            };
+            match step {
+                DeltaStep::New { .. } => {
+                    new_blocks += blocks;
+                    if new_blocks > MAX_NEW {
+                        return Ok(None);
+                    }
+                    let begin = content.len();
+                    content.resize(begin + blocks as usize * BLOCK, 0);
+                    new.read_at(at * BLOCK as u64, &mut content[begin..])?;
+                    next += blocks;
+                }
+                DeltaStep::Copy { from, .. } => next = from + blocks,
+                DeltaStep::Zeros { .. } => next += blocks,
+            }
+            at += blocks;
+            steps.add(step);
+        }
+        let mut delta = DiskDelta {
+            size: new_index.size,
+            cluster_bits: new_index.cluster_bits,
+            writer: new_index.writer,
+            steps: steps.0,
+            new_blocks,
+            packed: Vec::new(),
+        };
+        delta.packed = pack(&content, &delta.replaced(old)?)?;
+        Ok(Some(delta).filter(|delta| delta.steps().len() as u64 <= MAX_STEPS))
+    }
+
+    /// What the earlier disk has in the place of the new blocks.
+    fn replaced<R: Read + Seek>(&self, old: &mut Qcow2Reader<R>) -> io::Result<Vec<u8>> {
+        let (mut replaced, mut next) = (Vec::new(), 0u64);
+        for step in &self.steps {
+            next = match *step {
+                DeltaStep::New { blocks } => {
+                    let begin = replaced.len();
+                    replaced.resize(begin + blocks as usize * BLOCK, 0);
+                    // What is behind the end is zeros.
+                    old.read_at(next * BLOCK as u64, &mut replaced[begin..])?;
+                    next + blocks
+                }
+                DeltaStep::Zeros { blocks } => next + blocks,
+                DeltaStep::Copy { blocks, from } => from + blocks,
+            };
+        }
+        Ok(replaced)
+    }
+
+    fn steps(&self) -> Vec<u8> {
+        let (mut out, mut next) = (Vec::new(), 0u64);
+        for step in &self.steps {
+            next = match *step {
+                DeltaStep::Zeros { blocks } => {
+                    put(&mut out, blocks << 2);
+                    next + blocks
+                }
+                DeltaStep::New { blocks } => {
+                    put(&mut out, blocks << 2 | 1);
+                    next + blocks
+                }
+                DeltaStep::Copy { blocks, from } => {
+                    put(&mut out, blocks << 2 | 2);
+                    let passed = from.wrapping_sub(next) as i64;
+                    put(&mut out, ((passed << 1) ^ (passed >> 63)) as u64);
+                    from + blocks
+                }
+            };
+        }
+        out
+    }
+
+    /// Its bytes.
+    pub fn write(&self) -> io::Result<Vec<u8>> {
+        let steps = self.steps();
+        let packed = zstd::stream::encode_all(steps.as_slice(), LEVEL)?;
+        let mut out = MAGIC.to_vec();
+        let disk = [self.size, u64::from(self.cluster_bits), self.writer.level, self.writer.zstd];
+        let numbers = disk.into_iter().chain([self.new_blocks, steps.len() as u64, packed.len() as u64]);
+        numbers.for_each(|number| put(&mut out, number));
+        out.extend_from_slice(&packed);
+        out.extend_from_slice(&self.packed);
+        Ok(out)
+    }
+
+    /// Reads a delta to an image of so many bytes.
+    pub fn read(bytes: &[u8], image_size: u64) -> Result<DiskDelta, DeltaError> {
+        let mut rest = Rest(bytes.strip_prefix(MAGIC).ok_or(DeltaError("it is of another format"))?);
+        let disk = fields::read_disk(&mut rest).map_err(|_| DeltaError("no disk is like that"))?;
+        let (size, cluster_bits, writer) = disk;
+        let mut number = || rest.number().ok_or(EARLY);
+        let (new_blocks, length, packed) = (number()?, number()?, number()?);
+        if new_blocks > MAX_NEW || length > MAX_STEPS {
+            return Err(DeltaError("it is larger than any"));
+        }
+        let packed = usize::try_from(packed).ok().filter(|packed| *packed <= rest.0.len()).ok_or(EARLY)?;
+        let (steps, packed) = rest.0.split_at(packed);
+        let steps = unpack_steps(steps, length).ok_or(EARLY)?;
+        let steps = read_steps(Rest(&steps), size, most_content(image_size))?;
+        let found: u64 = steps.iter().map(|step| if let DeltaStep::New { blocks } = step { *blocks } else { 0 }).sum();
+        match found == new_blocks {
+            true => Ok(DiskDelta { size, cluster_bits, writer, steps, new_blocks, packed: packed.to_vec() }),
+            false => Err(DeltaError("it has other new blocks than it says")),
+        }
+    }
+
+    /// Puts the content of the disk where `take` says, all that is no zeros.
+    pub fn apply<R: Read + Seek>(
+        &self,
+        old: &mut Qcow2Reader<R>,
+        take: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let replaced = self.replaced(old)?;
+        let mut new = zstd::stream::read::Decoder::with_ref_prefix(self.packed.as_slice(), &replaced)?;
+        new.window_log_max(MAX_WINDOW_LOG)?;
+        let (mut at, mut bytes) = (0, vec![0; AT_ONCE as usize * BLOCK]);
+        for step in &self.steps {
+            let (blocks, from) = match *step {
+                DeltaStep::Zeros { blocks } => {
+                    at += blocks * BLOCK as u64;
+                    continue;
+                }
+                DeltaStep::New { blocks } => (blocks, None),
+                DeltaStep::Copy { blocks, from } => (blocks, Some(from)),
+            };
+            for done in (0..blocks).step_by(AT_ONCE as usize) {
+                let bytes = &mut bytes[..AT_ONCE.min(blocks - done) as usize * BLOCK];
+                match from {
+                    Some(from) => old.read_at((from + done) * BLOCK as u64, bytes)?,
+                    None => new.read_exact(bytes)?,
+                }
+                take(at, bytes)?;
+                at += bytes.len() as u64;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unpack_steps(packed: &[u8], length: u64) -> Option<Vec<u8>> {
+    let mut decoder = zstd::stream::read::Decoder::new(packed).ok()?;
+    decoder.window_log_max(MAX_WINDOW_LOG).ok()?;
+    let mut steps = Vec::new();
+    decoder.take(length + 1).read_to_end(&mut steps).ok()?;
+    Some(steps).filter(|steps| steps.len() as u64 == length)
+}
+
+fn read_steps(mut rest: Rest<'_>, size: u64, most: u64) -> Result<Vec<DeltaStep>, DeltaError> {
+    let (mut steps, mut left, mut next, mut content) = (Vec::new(), size.div_ceil(BLOCK as u64), 0u64, 0u64);
+    while !rest.0.is_empty() {
+        let word = rest.number().ok_or(EARLY)?;
+        let blocks = word >> 2;
+        left = left.checked_sub(blocks).filter(|_| blocks > 0).ok_or(DeltaError("its steps are those of no disk"))?;
+        let step = match word & 3 {
+            0 => DeltaStep::Zeros { blocks },
+            1 => DeltaStep::New { blocks },
+            2 => {
+                let passed = rest.number().ok_or(EARLY)?;
+                let passed = (passed >> 1) as i64 ^ -((passed & 1) as i64);
+                let from = next.checked_add_signed(passed);
+                let is_on_disk = |end: u64| end <= LARGEST / BLOCK as u64;
+                let from = from.filter(|from| from.checked_add(blocks).is_some_and(is_on_disk));
+                DeltaStep::Copy { blocks, from: from.ok_or(DeltaError("it copies what no disk has"))? }
+            }
+            _ => return Err(DeltaError("it has a step of another kind")),
+        };
+        next = if let DeltaStep::Copy { from, .. } = step { from } else { next } + blocks;
+        content += if let DeltaStep::Zeros { .. } = step { 0 } else { blocks * BLOCK as u64 };
+        steps.push(step);
+    }
+    if left > 0 {
+        return Err(DeltaError("its steps are those of no disk"));
+    }
+    if content > most { Err(DeltaError("its content is too large for its image")) } else { Ok(steps) }
+}
+
+/// Packs new blocks with what they replace.
+fn pack(content: &[u8], replaced: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = zstd::stream::write::Encoder::with_ref_prefix(Vec::new(), LEVEL, replaced)?;
+    let window = (content.len() + replaced.len()).next_power_of_two().ilog2();
+    encoder.window_log(window.clamp(10, MAX_WINDOW_LOG))?;
+    // Blocks go far before their like are found where much is new.
+    encoder.long_distance_matching(window > 22)?;
+    encoder.write_all(content)?;
+    encoder.finish()
+}
+
+#[cfg(test)]
+#[path = "delta_tests.rs"]
+mod tests;
