@@ -45,6 +45,11 @@ pub(super) fn over(store: Store, world: &dyn World) -> Result<Store, OpsError> {
     Ok(store.over(stores)?.stopping_at(interrupt::stopped))
 }
 
+/// Whether the user names any: what is below can be asked about, whether there is a store of the user's own yet or not.
+pub(super) fn are_named(world: &dyn World) -> Result<bool, OpsError> {
+    Ok(!named(world)?.is_empty())
+}
+
 /// Every store where it is named first, with the greatest trust that it is named with: all of them are the user's words.
 fn each_once(named: Vec<NamedStore>) -> Vec<NamedStore> {
     let mut once: Vec<NamedStore> = Vec::new();

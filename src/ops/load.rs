@@ -134,7 +134,7 @@ pub fn open_store(world: &dyn World) -> Result<Store, OpsError> {
 /// The same for a question about it, which makes none where there is none: a wrong KILN_STORE is told instead.
 pub fn known_store(world: &dyn World) -> Result<Store, OpsError> {
     let root = Store::default_root(world).ok_or(StoreError::Nowhere)?;
-    if !Store::is_at(&root) {
+    if !Store::is_at(&root) && !below::are_named(world)? {
         // Without a slash at its end.
         return Err(StoreError::Absent(root.components().collect()).into());
     }

@@ -103,7 +103,7 @@ impl Client {
         let reach = self.exchange_reach(&url, exchange.named_by).map_err(fail)?;
         let mut pauses = LOOKUP_RETRY_DELAYS.iter();
         loop {
-            let answers = start(self.agent(reach), &url, exchange).map_err(fail)?;
+            let answers = start(self.agent(reach).map_err(fail)?, &url, exchange).map_err(fail)?;
             match (wait(&answers, stop).map_err(fail)?, pauses.next()) {
                 (Ok(answer), _) => return read(answer, exchange, stop).map_err(fail),
                 (Err(error), Some(pause)) if passing(&error) => std::thread::sleep(*pause),

@@ -5,15 +5,18 @@
 //! internet or the kind of place that the first address is in, and never plain HTTP after HTTPS. Names are judged by the
 //! addresses that are then connected to, so that a name which leads elsewhere at the second look gains nothing.
 
+mod authorities;
 mod failure;
 mod names;
 mod redirect;
 
+pub(super) use authorities::VARIABLE as AUTHORITIES_VARIABLE;
 pub(super) use failure::Failure;
 pub(super) use names::{LOOKUP_RETRY_DELAYS, outside, passing};
 pub(super) use redirect::{joined, judge};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,9 +45,15 @@ pub(super) struct Client {
     homes: Arc<Mutex<BTreeMap<String, Kinds>>>,
     /// Hosts that the user has named.
     trusted: Mutex<BTreeSet<String>>,
+    /// The file of whom the user believes about servers, in the place of Mozilla's authorities.
+    authorities: Option<PathBuf>,
 }
 
 impl Client {
+    pub(super) fn new(authorities: Option<PathBuf>) -> Client {
+        Client { authorities, ..Client::default() }
+    }
+
     /// The user named these hosts: a recipe may name them, too, wherever they are.
     pub(super) fn trust(&self, hosts: impl IntoIterator<Item = String>) {
         held(&self.trusted).extend(hosts);
@@ -129,7 +138,7 @@ impl Client {
         if !reach.has(AddressKind::of_host(host)) {
             return Err(Failure::refused(outside(host, AddressKind::of_host(host))));
         }
-        let agent = self.agent(reach);
+        let agent = self.agent(reach)?;
         let mut pauses = LOOKUP_RETRY_DELAYS.iter();
         loop {
             let mut request = agent.get(url.clone());
@@ -156,8 +165,9 @@ impl Client {
         }
     }
 
-    pub(super) fn agent(&self, reach: Kinds) -> ureq::Agent {
-        let make = || {
+    pub(super) fn agent(&self, reach: Kinds) -> Result<ureq::Agent, Failure> {
+        let make = || -> Result<ureq::Agent, Failure> {
+            let authorities = authorities::authorities(self.authorities.as_deref())?;
             let config = ureq::Agent::config_builder()
                 .timeout_connect(Some(Duration::from_secs(20)))
                 .timeout_recv_response(Some(Duration::from_secs(60)))
@@ -165,12 +175,19 @@ impl Client {
                 .max_redirects(0)
                 // Its header says how long a busy server wants to be left alone.
                 .http_status_as_error(false)
+                .tls_config(ureq::tls::TlsConfig::builder().root_certs(authorities).build())
                 .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
                 .build();
             let names = Names { reach, homes: self.homes.clone(), inner: DefaultResolver::default() };
-            ureq::Agent::with_parts(config, DefaultConnector::default(), names)
+            Ok(ureq::Agent::with_parts(config, DefaultConnector::default(), names))
         };
-        held(&self.agents).entry(reach).or_insert_with(make).clone()
+        let mut agents = held(&self.agents);
+        if let Some(known) = agents.get(&reach) {
+            return Ok(known.clone());
+        }
+        let agent = make()?;
+        agents.insert(reach, agent.clone());
+        Ok(agent)
     }
 }
 

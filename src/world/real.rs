@@ -7,14 +7,20 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::dir::Dir;
-use super::http::Client;
+use super::http::{AUTHORITIES_VARIABLE, Client};
 use super::{HttpAnswer, HttpExchange, HttpRequest, Response, World, WorldError, contents, fs};
 use crate::base::Timestamp;
 
 /// The machine that kiln runs on.
-#[derive(Default)]
 pub struct RealWorld {
     client: Client,
+}
+
+impl Default for RealWorld {
+    fn default() -> RealWorld {
+        let authorities = std::env::var_os(AUTHORITIES_VARIABLE).filter(|file| !file.is_empty());
+        RealWorld { client: Client::new(authorities.map(PathBuf::from)) }
+    }
 }
 
 impl World for RealWorld {

@@ -23,8 +23,8 @@ use super::{ChunkId, ChunkIndex, Extent, WriterVersion};
 use crate::format::qcow2::Qcow2Reader;
 
 const MAGIC: &[u8] = b"kiln delta 1\n";
-/// Blocks that a delta brings, 64 MiB: they and what they replace are held in memory. Where more is new, chunks do as well.
-const MAX_NEW: u64 = 16 << 10;
+/// Blocks that a delta brings, 32 MiB: they and what they replace are held in memory. Where more is new, chunks do as well.
+const MAX_NEW: u64 = 8 << 10;
 /// Bytes of all steps.
 const MAX_STEPS: u64 = 4 << 20;
 /// Of a window, as a power of two: the new blocks and what they replace.

@@ -63,10 +63,13 @@ impl From<ureq::Error> for Failure {
     fn from(error: ureq::Error) -> Failure {
         let refused = matches!(&error, ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::PermissionDenied);
         let kind = if refused { FailureKind::Refused } else { FailureKind::Passing };
-        let reason = match error {
+        let mut reason = match error {
             ureq::Error::Io(error) => error.to_string(),
             error => error.to_string(),
         };
+        if reason.contains("UnknownIssuer") {
+            reason += "; SSL_CERT_FILE=FILE names the authorities that are believed, in PEM";
+        }
         Failure { reason, kind }
     }
 }
