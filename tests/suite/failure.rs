@@ -191,7 +191,9 @@ fn a_store_that_another_kiln_holds_is_waited_for_and_that_is_said() {
 #[test]
 fn every_signal_has_one_exit_code_also_while_nothing_runs() {
     let lab = Lab::unlocked("idle", archive(), |_| RECIPE.to_owned());
-    std::fs::create_dir_all(lab.store().join("tmp")).unwrap();
+    for part in ["cas", "tmp"] {
+        std::fs::create_dir_all(lab.store().join(part)).unwrap();
+    }
     let door = std::fs::File::create(lab.store().join("tmp/door")).unwrap();
     door.lock().unwrap();
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {

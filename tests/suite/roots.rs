@@ -78,6 +78,8 @@ fn names_that_are_none_and_builds_of_others_are_refused() {
         refused(&kiln(&here, &["root", "add", name, "build"]), 2, &["is not a name of a root"]);
         refused(&kiln(&here, &["root", "remove", name]), 2, &["is not a name of a root"]);
     }
+    refused(&kiln(&here, &["root", "remove", "none"]), 2, &["there is no store at"]);
+    std::fs::create_dir_all(here.join("store/cas")).unwrap();
     refused(&kiln(&here, &["root", "remove", "none"]), 2, &["no root is called `none`"]);
     super::directory::deliver(&scratch.path("result"));
     refused(&kiln(&here, &["root", "add", "mine", "result"]), 2, &["was not built with this store"]);
