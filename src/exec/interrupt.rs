@@ -28,8 +28,9 @@ impl RunningWork {
     /// How long cleaning up may take.
     fn patience(self) -> Duration {
         Duration::from_secs(match self {
+            RunningWork::KeptDirectory => 20,
             // A busy disk takes its time with what was written, and nobody sweeps what files are exported to.
-            RunningWork::KeptDirectory | RunningWork::Files => 20,
+            RunningWork::Files => 60,
             RunningWork::Steps | RunningWork::Machines | RunningWork::SecondBuild => 8,
         })
     }

@@ -257,6 +257,6 @@ fn a_build_says_what_it_downloads_and_a_plan_says_the_same() {
     let mut offline = lab.kiln();
     offline.env("KILN_STORE", lab.directory.join("empty"));
     let offline = offline.args(["build", "--offline", "tiny.kiln"]).output().unwrap();
-    refused(&offline, 4, &["--offline forbids fetching it"]);
+    refused(&offline, 4, &["--offline forbids fetching"]);
     assert!(!text(&offline).contains("to download"), "{}", text(&offline));
 }
