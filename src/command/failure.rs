@@ -121,6 +121,9 @@ mod tests {
         assert_eq!(source.map(std::io::Error::kind), Some(std::io::ErrorKind::NotFound));
         assert_eq!(failure.code(), 4);
         assert!(failure.text().starts_with("error: cannot open /nowhere/at/all"), "{}", failure.text());
+        let ended = Failure::from(crate::guest::GuestError::Interrupted);
+        assert_eq!((ended.code(), ended.text().as_str()), (130, MACHINES_ENDED));
+        assert_eq!(Failure::from(OpsError::Interrupted).text(), signals::INTERRUPTED_MESSAGE);
         let other = Failure::world(std::fmt::Error);
         assert!(matches!(&other, Failure::World(error) if error.is::<std::fmt::Error>()));
     }

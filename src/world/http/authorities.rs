@@ -50,6 +50,11 @@ mod tests {
             assert!(reason.starts_with(&format!("SSL_CERT_FILE is {}", file.display())), "{reason}");
         }
         fs::remove_file(&file).unwrap();
+        // A pipe that nobody writes to would be waited for.
+        rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        let pipe = authorities(Some(&file)).map_err(|failure| failure.reason).unwrap_err();
+        assert!(pipe.starts_with("SSL_CERT_FILE: "), "{pipe}");
+        fs::remove_file(&file).unwrap();
         let missing = authorities(Some(&file)).map_err(|failure| failure.reason).unwrap_err();
         assert!(missing.starts_with("SSL_CERT_FILE: cannot open"), "{missing}");
     }

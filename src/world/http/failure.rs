@@ -91,6 +91,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_certificate_of_an_unknown_authority_has_a_way_out() {
+        let refused = |reason: &str| Failure::from(ureq::Error::Io(std::io::Error::other(reason.to_owned()))).reason;
+        assert!(refused("invalid peer certificate: UnknownIssuer").contains("; SSL_CERT_FILE=FILE names"));
+        assert!(!refused("invalid peer certificate: Expired").contains("SSL_CERT_FILE"));
+    }
+
+    #[test]
     fn a_busy_server_says_seconds_or_a_date() {
         let now = Timestamp::parse_release("Sat, 12 Sep 2026 07:55:41 GMT").unwrap();
         let asked = |pairs: &[(header::HeaderName, &str)]| {
