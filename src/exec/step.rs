@@ -12,13 +12,13 @@ use super::fetch::interrupted;
 use super::incremental::{FoundDirectory, KeptDirectory, TakenDirectory};
 use super::interrupt::{Interruptible, RunningWork};
 use super::log::Log;
-use super::outputs::{BuildDirectory, Collected, Destination};
-use super::sandbox::{Exceeded, SandboxGroup};
+use super::outputs::{self, BuildDirectory, Collected, Destination};
+use super::sandbox::{Bound, Exceeded, SandboxError, SandboxGroup};
 use super::source::{Archives, LocalInputs};
 use super::{ExecError, ExecOptions, FailedStep, Services};
 use crate::base::{Digest, Quoted};
 use crate::plan::{Statement, Step, StepKind, statement};
-use crate::store::{StoreError, Taking, is_private};
+use crate::store::{PipeError, StoreError, Taking, is_private};
 use crate::world::dir::Dir;
 use crate::world::fs;
 use crate::world::plain::FileKind;
@@ -151,7 +151,9 @@ fn work(
     log: &Log<'_>,
 ) -> Result<Collected, Trouble> {
     let Services { store, executor, listener, .. } = ready.services;
-    let build = BuildDirectory::make(store, scratch)?;
+    let stored = ready.destination == Destination::Store;
+    let piped = if stored { outputs::piped(&ready.step.work) } else { None };
+    let mut build = BuildDirectory::make(store, scratch, (piped, ready.options.limits.disk.unwrap_or(u64::MAX)))?;
     let own = scratch.join("scratch");
     Dir::make(&own, 0o755).map_err(|error| store.failure(error))?;
     let mut request = request(ready, &build, &own);
@@ -177,6 +179,17 @@ fn work(
         && keep_unfinished(ready, &build)
     {
         left.set(Left::Directory);
+    }
+    if matches!(executed, Err(ExecutorError::Failed(_)))
+        && let Some(error) = build.broken_pipe()
+    {
+        return Err(match error {
+            PipeError::TooMuch { limit, .. } => {
+                let exceeded = Exceeded { bound: Bound::Disk, limit, detail: String::new() };
+                Trouble::Step(SandboxError::Limit(exceeded).into())
+            }
+            PipeError::Store(error) => refused(ready, error),
+        });
     }
     executed.map_err(|error| match error {
         ExecutorError::Interrupted => ExecError::Interrupted.into(),

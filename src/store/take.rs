@@ -41,6 +41,11 @@ impl Taking<'static> {
 pub struct TransientFile(PathBuf);
 
 impl TransientFile {
+    /// A file at a path of the session.
+    pub(super) fn at(path: PathBuf) -> TransientFile {
+        TransientFile(path)
+    }
+
     /// Where it is: no sandbox has the directory.
     pub fn path(&self) -> &Path {
         &self.0

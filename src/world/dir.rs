@@ -127,6 +127,18 @@ impl Dir {
         }
     }
 
+    /// Makes a named pipe where nothing is, for this user alone, and opens it to read what others write.
+    pub fn make_pipe(&self, name: &str) -> Result<(HeldEntry, File), WorldError> {
+        let path = self.path.join(name);
+        named("make a pipe at", &path, rustix::fs::mkfifoat(&self.fd, name, Mode::from_raw_mode(0o600)))?;
+        let found = self.look(name)?.filter(|found| found.kind() == FileType::Fifo);
+        let held = named("open", &path, found.ok_or(Errno::STALE))?;
+        // Nobody writes yet, and nobody is waited for.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let pipe = named("open", &path, rustix::fs::open(held.held(), flags, Mode::empty()))?;
+        Ok((held, File::from(pipe)))
+    }
+
     /// A directory below it; itself when the path is empty.
     pub fn directory(&self, below: impl AsRef<Path>) -> Result<Dir, WorldError> {
         let below = if below.as_ref().as_os_str().is_empty() { Path::new(".") } else { below.as_ref() };

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -68,6 +68,23 @@ pub fn create_new(path: &Path) -> Result<File, WorldError> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = fs::OpenOptions::new();
     context("create", path, options.read(true).write(true).create_new(true).mode(0o600).open(path))
+}
+
+/// The same, or the named pipe that whoever waits for the file has made in its place: it is written from its beginning to its end.
+pub fn create_output(path: &Path) -> Result<File, WorldError> {
+    let mut options = fs::OpenOptions::new();
+    let nonblocking = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    // A pipe that nobody reads is an error instead of being waited for.
+    let opened = match options.write(true).custom_flags(flags(nonblocking)).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return create_new(path),
+        opened => context("open", path, opened)?,
+    };
+    if !context("look at", path, opened.metadata())?.file_type().is_fifo() {
+        return create_new(path);
+    }
+    let waits = rustix::fs::fcntl_setfl(&opened, OFlags::WRONLY).map_err(std::io::Error::from);
+    context("open", path, waits)?;
+    Ok(opened)
 }
 
 /// Memory that is taken for a file before it is read.

@@ -19,7 +19,7 @@ use crate::world::WorldError;
 /// Carries steps out, somewhere.
 pub trait Executor: Sync {
     /// Carries one out. When it succeeds, what the step left is in the request's build directory, under the declared
-    /// names as far as the step left them. Called from several threads at a time.
+    /// names as far as the step left them; where a named pipe stands under one, the output is written into that. Called from several threads at a time.
     fn execute(&self, request: &Request, listener: &dyn StepListener) -> Result<(), ExecutorError>;
 }
 

@@ -48,7 +48,7 @@ impl Witness for () {
     fn content(&mut self, _: &TarEntry, _: &[u8]) {}
 }
 
-/// Writes `tree` to `out`.
+/// Writes `tree` to `out`, which may be a pipe that somebody reads.
 pub(crate) fn write(
     tree: &Tree,
     (epoch, times): (Timestamp, &Times),
@@ -60,7 +60,7 @@ pub(crate) fn write(
     paths.retain(|path| !below_dev(path));
     paths.extend(devices.keys().cloned());
     paths.sort();
-    let writer = TarWriter::new(BufWriter::with_capacity(1 << 20, fs::create_new(out)?));
+    let writer = TarWriter::new(BufWriter::with_capacity(1 << 20, fs::create_output(out)?));
     let mut archive = Archive { writer, times, links: BTreeMap::new(), witness };
     std::thread::scope(|scope| {
         let (found, batches) = std::sync::mpsc::sync_channel(ahead::BATCHES);

@@ -116,12 +116,13 @@ struct Recorder {
 
 impl Executor for Recorder {
     fn execute(&self, request: &Request, listener: &dyn StepListener) -> Result<(), ExecutorError> {
-        LocalExecutor.execute(request, listener)?;
         let action = request.messages().action;
         let place = self.place.join(action.short());
-        let left = place.join("left");
-        std::fs::create_dir_all(&left).unwrap();
-        copy_all(&request.build, &left);
+        let local = in_place(request, &place.join("left"));
+        LocalExecutor.execute(&local, listener)?;
+        let left = local.build;
+        // Also into a pipe that stands for an output.
+        copy_all(&left, &request.build);
         let here = listing(&left, &request.outputs);
         let moved = elsewhere(request, &place.join("moved"));
         let there = listing(&moved.build, &request.outputs);
