@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::checksums::{Checksums, Watched};
 use super::excerpt::{Excerpts, PackageFailure};
 use super::job::Job;
 use super::packages::{self, Known};
@@ -15,8 +17,7 @@ use super::run::Runner;
 use super::script::Candidate;
 use super::stand_ins::{self, StandIns};
 use super::traces::Traces;
-use super::verify::verify;
-use super::{Deb, answers, database, findings, machine, remade, rules, script};
+use super::{Deb, answers, checksums, database, findings, machine, remade, rules, script, verify};
 use crate::base::{Arch, Foreign};
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::{PathFilter, RootError, Times, Tree, UnpackMode, Witness, pack, restore, unpack, workspace};
@@ -71,82 +72,135 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Wit
         variation: job.variation,
         log: &log,
     };
-    for layer in layers {
-        let own = &packages[layer.start - there..layer.end - there];
-        let by_dpkg = |package: &Known| layer.start > 0 || package.diverts();
-        let late: Vec<&Known> = own.iter().filter(|package| by_dpkg(package)).collect();
-        if layer.start == 0 {
-            let early: Vec<&Known> = own.iter().filter(|package| !by_dpkg(package)).collect();
-            unpack_all(&tree, spec.architecture, (&early, &filter), &mut times)?;
+    let base = Base { job, spec, tree: &tree, filter: &filter };
+    let (stop, quicker) = (AtomicBool::new(false), job.stand_ins.is_some());
+    // The unpacked files are read while scripts run, one after the other. Without the quicker programs dpkg has to do it.
+    let checksums = std::thread::scope(|scope| {
+        let _ended = Stopped(&stop);
+        let mut reading = None;
+        for range in layers {
+            let packages = &packages[range.start - there..range.end - there];
+            let layer = Layer { range: &range, packages };
+            base.unpack(&layer, &mut times)?;
+            let prepared = base.prepare(&layer)?;
+            if quicker && reading.is_none() {
+                reading = Some(scope.spawn(|| checksums::read(&tree, &stop)));
+            }
+            base.scripts(&layer, &runner(prepared.mounts.clone()), &prepared)?;
         }
-        for package in &late {
-            times.learn_package(&package.deb(Some(&filter)))?;
-        }
-        if layer.start == 0 {
-            left_out(&tree, &spec.paths, &filter)?;
-        }
-        let deb = |package: &Known| by_dpkg(package).then(|| format!("/tmp/debs/{}.deb", package.control.package()));
-        let debs = late.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default()));
-        // A package that moves others' files out of the way could move what lies under a stand-in, which stays where it is.
-        let moves = |package: &Known| {
-            package.diverts() && package.preinst().is_some_and(|script| stand_ins::may_be_moved_by(&script))
-                || package.scripts().any(|script| stand_ins::are_handled_by(&script))
-        };
-        let quicker = job.stand_ins.as_ref().filter(|_| !own.iter().any(moves));
-        let quicker = quicker.map_or(Ok(StandIns::default()), |directory| stand_ins::prepare(&tree, directory))?;
-        quicker.programs.iter().for_each(|program| log(&format!("kiln: a quicker program stands in for {program}")));
-        let runner = runner(debs.chain(quicker.mounts).collect());
-        let packages = packages::candidates(own, deb);
-        scripts(job, spec, (&tree, &runner), Layer { range: &layer, packages: &packages, before: &quicker.before })?;
-    }
+        let reading = reading.map(|reading| reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        reading.unwrap_or_else(|| Ok(Checksums::default()))
+    })?;
     answers::check(&tree, spec, &|doubt| job.warn(doubt))?;
     machine::forget_names(&tree)?;
     rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Base, files: &[] }, &tree)?;
     if !remade.is_empty() {
         remade::add(&tree, remade)?;
     }
-    // Both only read the tree: dpkg checks it while kiln writes the archive.
-    let check =
-        || Ok::<_, RootError>([verify(spec, &tree, &filter, &runner(Vec::new()))?, rules::doubtful(&tree)?].concat());
-    let (checked, packed) = rayon::join(check, || pack::write(&tree, (spec.epoch, &times), out, witness));
-    findings::write(job, &checked?)?;
-    packed
+    // Both only read the tree: dpkg looks at its database while kiln writes the archive.
+    let mut watched = Watched::new(&checksums, witness);
+    let audit = || Ok::<_, RootError>((verify::audit(spec, &tree, &runner(Vec::new()))?, rules::doubtful(&tree)?));
+    let (audited, packed) = rayon::join(audit, || pack::write(&tree, (spec.epoch, &times), out, &mut watched));
+    let (audited, doubtful) = audited?;
+    packed?;
+    let files = verify::files(spec, &tree, &filter, &runner(Vec::new()), &watched.finish())?;
+    findings::write(job, &[verify::in_order([audited, files].concat()), doubtful].concat())
+}
+
+/// Tells those who read beside that there is no more need, when it goes.
+struct Stopped<'a>(&'a AtomicBool);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What all layers have in common.
+struct Base<'a> {
+    job: &'a Job<'a>,
+    spec: &'a BaseSpec,
+    tree: &'a Tree,
+    filter: &'a PathFilter<'a>,
 }
 
 /// Packages that are configured together.
 struct Layer<'a> {
     /// Where in the list they are.
     range: &'a Range<usize>,
-    packages: &'a [Candidate],
-    /// What the script begins with.
-    before: &'a str,
+    packages: &'a [Known],
 }
 
-/// Runs the scripts of a layer's packages.
-fn scripts(
-    job: &Job<'_>,
-    spec: &BaseSpec,
-    (tree, runner): (&Tree, &Runner<'_>),
-    Layer { range, packages, before }: Layer<'_>,
-) -> Result<(), RootError> {
-    let coming = packages.iter().filter(|package| package.deb.is_some());
-    rules::foresee(tree, &coming.map(|package| package.name.as_str()).collect::<Vec<_>>())?;
-    machine::describe(tree, spec)?;
-    let answers = answers::prepare(tree, spec, range)?;
-    let dpkg = spec.packages.iter().find(|package| package.name == "dpkg");
-    let dpkg =
-        dpkg.ok_or_else(|| RootError::from(StepFailure::recipe(Statement::Block, "the image has no package dpkg")))?;
-    let text = script::configure(packages, &dpkg.version, &[before, answers].concat());
-    let (mut done, mut excerpts) = (range.start, Excerpts::default());
-    let configured = runner.script("configuring packages", &text, &mut |line| {
-        if line.starts_with("Setting up ") {
-            done += 1;
-            job.progress(done, spec.packages.len());
+impl Layer<'_> {
+    /// Packages that dpkg unpacks, and where it sees them.
+    fn deb(&self, package: &Known) -> Option<String> {
+        let by_dpkg = self.range.start > 0 || package.diverts();
+        by_dpkg.then(|| format!("/tmp/debs/{}.deb", package.control.package()))
+    }
+}
+
+/// What a layer's scripts run with.
+struct Prepared {
+    packages: Vec<Candidate>,
+    /// Files that they see besides the tree.
+    mounts: Vec<(PathBuf, String)>,
+    /// What the script begins with.
+    before: String,
+}
+
+impl Base<'_> {
+    /// Unpacks what dpkg does not, and learns the times of all packages.
+    fn unpack(&self, layer: &Layer<'_>, times: &mut Times) -> Result<(), RootError> {
+        let (late, early): (Vec<&Known>, Vec<&Known>) =
+            layer.packages.iter().partition(|package| layer.deb(package).is_some());
+        let is_first = layer.range.start == 0;
+        if is_first {
+            unpack_all(self.tree, self.spec.architecture, (&early, self.filter), times)?;
         }
-        excerpts.hear(line);
-        job.log(line);
-    });
-    configured.map_err(|error| of_packages(error, excerpts.finish()))
+        late.iter().try_for_each(|package| times.learn_package(&package.deb(Some(self.filter))))?;
+        if is_first { left_out(self.tree, &self.spec.paths, self.filter) } else { Ok(()) }
+    }
+
+    /// The packages that dpkg unpacks, and the programs that are quicker than those of the packages.
+    fn prepare(&self, layer: &Layer<'_>) -> Result<Prepared, RootError> {
+        let deb = |package: &Known| Some((package.file.clone(), layer.deb(package)?));
+        let debs = layer.packages.iter().filter_map(deb);
+        // A package that moves others' files out of the way could move what lies under a stand-in, which stays where it is.
+        let moves = |package: &Known| {
+            package.diverts() && package.preinst().is_some_and(|script| stand_ins::may_be_moved_by(&script))
+                || package.scripts().any(|script| stand_ins::are_handled_by(&script))
+        };
+        let quicker = self.job.stand_ins.as_ref().filter(|_| !layer.packages.iter().any(moves));
+        let quicker = quicker.map_or(Ok(StandIns::default()), |directory| stand_ins::prepare(self.tree, directory))?;
+        for program in &quicker.programs {
+            self.job.log(&format!("kiln: a quicker program stands in for {program}"));
+        }
+        let packages = packages::candidates(layer.packages, |package| layer.deb(package));
+        Ok(Prepared { packages, mounts: debs.chain(quicker.mounts).collect(), before: quicker.before })
+    }
+
+    /// Runs the scripts of a layer's packages.
+    fn scripts(&self, layer: &Layer<'_>, runner: &Runner<'_>, prepared: &Prepared) -> Result<(), RootError> {
+        let Base { job, spec, tree, .. } = self;
+        let coming = prepared.packages.iter().filter(|package| package.deb.is_some());
+        rules::foresee(tree, &coming.map(|package| package.name.as_str()).collect::<Vec<_>>())?;
+        machine::describe(tree, spec)?;
+        let answers = answers::prepare(tree, spec, layer.range)?;
+        let dpkg = spec.packages.iter().find(|package| package.name == "dpkg");
+        let dpkg = dpkg.ok_or_else(|| StepFailure::recipe(Statement::Block, "the image has no package dpkg"))?;
+        let before = [prepared.before.as_str(), answers].concat();
+        let text = script::configure(&prepared.packages, &dpkg.version, &before);
+        let (mut done, mut excerpts) = (layer.range.start, Excerpts::default());
+        let configured = runner.script("configuring packages", &text, &mut |line| {
+            if line.starts_with("Setting up ") {
+                done += 1;
+                job.progress(done, spec.packages.len());
+            }
+            excerpts.hear(line);
+            job.log(line);
+        });
+        configured.map_err(|error| of_packages(error, excerpts.finish()))
+    }
 }
 
 /// The same failure with the packages whose scripts failed, and what they said.

@@ -9,6 +9,7 @@ mod answers;
 mod base;
 #[cfg(test)]
 mod canary;
+mod checksums;
 mod database;
 mod deb;
 mod excerpt;
@@ -25,6 +26,7 @@ mod remade;
 mod rules;
 mod run;
 mod script;
+mod sound;
 mod stand_ins;
 mod traces;
 mod verify;

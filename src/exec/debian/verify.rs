@@ -4,10 +4,12 @@
 //! checksums, as warnings: apt installs these packages without a word. A package that is missing, or in any other state
 //! than installed, is an error.
 
+use super::checksums::Archived;
 use super::maker::{self, Makers};
 use super::origin::Info;
 use super::rules;
 use super::run::Runner;
+use super::sound::{Sound, well_formed};
 use crate::exec::failure::StepFailure;
 use crate::exec::log::shortened;
 use crate::exec::tree::{PathFilter, RootError, Tree};
@@ -18,69 +20,82 @@ const FINDINGS: usize = 100;
 /// Between the two programs' lines.
 const MARK: &str = "kiln: verify";
 
-/// Asks dpkg.
-pub(super) fn verify(
+/// What dpkg says of its database: all packages are there, and installed.
+pub(super) fn audit(spec: &BaseSpec, tree: &Tree, runner: &Runner<'_>) -> Result<Vec<Finding>, RootError> {
+    let (mut audit, mut installed, mut auditing) = (Audit::default(), Vec::new(), true);
+    let script = format!(
+        "dpkg --audit; echo '{MARK}'\n\
+         dpkg-query -W -f='= ${{Package}} ${{Version}} ${{Architecture}} ${{Status}}\\n'"
+    );
+    runner.script("dpkg --audit", &script, &mut |line| match line.strip_prefix("= ") {
+        Some(package) if installed.len() <= spec.packages.len() => installed.push(shortened(package)),
+        None if line == MARK => auditing = false,
+        None if auditing => audit.hear(line),
+        // A program of the image says this, which may never end.
+        _ => {}
+    })?;
+    check_installed(spec, installed)?;
+    let info = Info::read(tree)?;
+    let malformed = info.stems.iter().filter(|stem| !well_formed(&info.text(stem, "md5sums")));
+    let malformed = malformed.map(|stem| of_checksums(maker::package(stem.to_str().unwrap_or_default())));
+    Ok(audit.findings.into_iter().chain(malformed).collect())
+}
+
+/// What dpkg says of packages' files, when it is not known already that it has nothing to say.
+pub(super) fn files(
     spec: &BaseSpec,
     tree: &Tree,
     filter: &PathFilter<'_>,
     runner: &Runner<'_>,
+    archived: &Archived,
 ) -> Result<Vec<Finding>, RootError> {
+    let sound = Sound::read(tree, filter, archived)?;
+    let readable = spec.packages.iter().filter(|package| sound.is_readable(package));
+    let asked: Vec<&RootPackage> = readable.filter(|package| !sound.is(package)).collect();
+    let Some(script) = script(&asked) else { return Ok(Vec::new()) };
+    let names: Vec<&str> = asked.iter().map(|package| package.name.as_str()).collect();
+    (runner.log)(&format!("kiln: dpkg verifies the files of {}", names.join(", ")));
     let expected = |line: &str| {
         let path = line.split_ascii_whitespace().next_back().unwrap_or_default();
         rules::expected_finding(line) || line.starts_with("missing ") && filter.is_excluded(path)
     };
-    let info = Info::read(tree)?;
-    let malformed: Vec<&str> = info
-        .stems
-        .iter()
-        .filter(|stem| !well_formed(&info.text(stem, "md5sums")))
-        .map(|stem| maker::package(stem.to_str().unwrap_or_default()))
-        .collect();
-    let (mut audit, mut said, mut installed) = (Audit::default(), Vec::new(), Vec::new());
-    let mut auditing = true;
-    runner.script(
-        "dpkg --audit and --verify",
-        &script(spec, &malformed),
-        &mut |line| match line.strip_prefix("= ") {
-            Some(package) if installed.len() <= spec.packages.len() => installed.push(shortened(package)),
-            Some(_) => {}
-            None if line == MARK => auditing = false,
-            None if auditing => audit.hear(line),
-            None if said.len() < FINDINGS && !expected(line) => said.push(shortened(line)),
-            // A program of the image says this, which may never end.
-            None => {}
-        },
-    )?;
-    check_installed(spec, installed)?;
+    let mut said = Vec::new();
+    runner.script("dpkg --verify", &script, &mut |line| {
+        // A program of the image says this, which may never end.
+        if said.len() < FINDINGS && !expected(line) {
+            said.push(shortened(line));
+        }
+    })?;
     let makers = Makers::read(tree)?;
-    let mut findings: Vec<Finding> = malformed.iter().map(|package| of_checksums(package)).collect();
-    findings.extend(audit.findings);
-    findings.extend(said.iter().map(|line| of_file(&makers, line)));
+    Ok(said.iter().map(|line| of_file(&makers, line)).collect())
+}
+
+/// So many of all findings, in order.
+pub(super) fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort();
     findings.dedup();
     findings.truncate(FINDINGS);
-    Ok(findings)
+    findings
 }
 
 /// Reading every file takes dpkg one processor, so that two of them take half of the packages each; what the second one says
 /// waits in a file of the sandbox's own `/tmp`. Dpkg stops at the first list of checksums that it cannot read, and is not
-/// asked about those.
-fn script(spec: &BaseSpec, malformed: &[&str]) -> String {
+/// asked about those. Without a name it would be asked about all packages.
+fn script(packages: &[&RootPackage]) -> Option<String> {
     let mut halves = [String::new(), String::new()];
-    let readable = spec.packages.iter().filter(|package| !malformed.contains(&package.name.as_str()));
-    for (at, package) in readable.enumerate() {
+    for (at, package) in packages.iter().enumerate() {
         let architecture = if package.architecture == "all" { "" } else { &package.architecture };
         let colon = if architecture.is_empty() { "" } else { ":" };
         halves[at % 2].extend([" ", &package.name, colon, architecture]);
     }
-    // Without a name dpkg is asked about all packages.
-    let verify = |names: &str| if names.is_empty() { ":".to_owned() } else { format!("dpkg --verify{names}") };
-    let [first, second] = halves.each_ref().map(|names| verify(names));
-    format!(
-        "dpkg --audit; echo '{MARK}'\n\
-         {second} >/tmp/verified &\n{first}; wait; cat /tmp/verified; rm /tmp/verified\n\
-         dpkg-query -W -f='= ${{Package}} ${{Version}} ${{Architecture}} ${{Status}}\\n'"
-    )
+    let [first, second] = halves;
+    match (packages.len(), &second) {
+        (0, _) => None,
+        (1, _) => Some(format!("dpkg --verify{first}")),
+        (_, second) => Some(format!(
+            "dpkg --verify{second} >/tmp/verified &\ndpkg --verify{first}; wait; cat /tmp/verified; rm /tmp/verified"
+        )),
+    }
 }
 
 fn check_installed(spec: &BaseSpec, mut installed: Vec<String>) -> Result<(), RootError> {
@@ -99,15 +114,6 @@ fn check_installed(spec: &BaseSpec, mut installed: Vec<String>) -> Result<(), Ro
     Err(RootError::from(StepFailure::input(format!(
         "installed packages do not match the lock: extra [{extra}], missing [{missing}]"
     ))))
-}
-
-/// Lines as dpkg reads them (`lib/dpkg/db-fsys-digest.c`): 32 hexadecimal digits, two blanks, a name, and a final newline.
-fn well_formed(text: &str) -> bool {
-    let line = |line: &str| {
-        let digest = line.get(..32).is_some_and(|digest| digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        digest && line.get(32..34) == Some("  ") && line.len() > 34
-    };
-    text.is_empty() || (text.ends_with('\n') && text.lines().all(line))
 }
 
 fn of_checksums(package: &str) -> Finding {
@@ -162,22 +168,6 @@ impl Audit {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_of_checksums_are_read_as_dpkg_reads_them() {
-        let digest = "0123456789abcdef0123456789abcdef";
-        for (text, expected) in [
-            (String::new(), true),
-            (format!("{digest}  usr/bin/x\n{digest}  y z\n"), true),
-            (format!("{digest} usr/bin/x\n"), false),
-            (format!("{digest}{digest}  usr/bin/x\n"), false),
-            (format!("{digest}  \n"), false),
-            (format!("{digest}  usr/bin/x"), false),
-            ("no digest\n".to_owned(), false),
-        ] {
-            assert_eq!(well_formed(&text), expected, "{text}");
-        }
-    }
 
     #[test]
     fn an_audit_names_packages_and_what_is_wrong_with_them() {

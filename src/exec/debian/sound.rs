@@ -1,0 +1,130 @@
+//! Packages whose files are known to be what dpkg expects, so that it need not read them all once more.
+//!
+//! Input: dpkg's database, and what is known of the files in the archive. Output: whether dpkg would have nothing to say about a
+//! package. Whatever is in doubt, dpkg is asked about: a file that is missing or another one, a configuration file without a
+//! checksum, a diversion.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+
+use md5::{Digest as _, Md5};
+
+use super::checksums::{Archived, Checksum, checksum, listed};
+use super::origin::Info;
+use crate::debian::control::{Stanzas, field};
+use crate::exec::tree::{PathFilter, RootError, Tree};
+use crate::plan::root::RootPackage;
+
+/// Bytes of a configuration file: larger ones are dpkg's.
+const CONFFILE_LIMIT: u64 = 4 << 20;
+
+/// What is compared.
+pub(super) struct Sound<'a> {
+    tree: &'a Tree,
+    filter: &'a PathFilter<'a>,
+    archived: &'a Archived,
+    info: Info,
+    /// Lines of the database by package and architecture; nothing for those that cannot be read.
+    conffiles: BTreeMap<(String, String), Vec<String>>,
+    /// Paths that were moved, and where they were moved to.
+    diverted: BTreeSet<String>,
+}
+
+impl<'a> Sound<'a> {
+    pub(super) fn read(
+        tree: &'a Tree,
+        filter: &'a PathFilter<'a>,
+        archived: &'a Archived,
+    ) -> Result<Sound<'a>, RootError> {
+        let status = tree.text("var/lib/dpkg/status")?.unwrap_or_default();
+        let diversions = tree.text("var/lib/dpkg/diversions")?.unwrap_or_default();
+        let diverted = diversions.lines().filter(|line| line.starts_with('/')).map(str::to_owned).collect();
+        let (info, conffiles) = (Info::read(tree)?, conffiles(&status));
+        Ok(Sound { tree, filter, archived, info, conffiles, diverted })
+    }
+
+    /// Whether dpkg could read a package's list of checksums.
+    pub(super) fn is_readable(&self, package: &RootPackage) -> bool {
+        self.stem(package).is_none_or(|stem| well_formed(&self.info.text(stem, "md5sums")))
+    }
+
+    /// Whether every file of a package is known to be what dpkg expects.
+    pub(super) fn is(&self, package: &RootPackage) -> bool {
+        let Some(stem) = self.stem(package) else { return false };
+        let key = (package.name.clone(), package.architecture.clone());
+        let Some(conffiles) = self.conffiles.get(&key) else { return false };
+        let (list, sums) = (self.info.text(stem, "list"), self.info.text(stem, "md5sums"));
+        let paths = || list.lines().filter(|path| !matches!(*path, "/." | "/"));
+        let is_there =
+            |path: &str| !self.diverted.contains(path) && (self.archived.has(path) || self.filter.is_excluded(path));
+        well_formed(&sums)
+            && paths().all(is_there)
+            && listed(&sums).all(|(path, sum)| self.archived.is(path, &sum) || self.is_left_out(path))
+            && conffiles.iter().all(|line| self.is_as_shipped(line))
+    }
+
+    /// Below `/`, as lists of checksums leave it out.
+    fn is_left_out(&self, path: &str) -> bool {
+        !self.filter.is_empty() && self.filter.is_excluded(&format!("/{path}"))
+    }
+
+    fn is_as_shipped(&self, line: &str) -> bool {
+        let Some((path, sum)) = line.rsplit_once(' ') else { return false };
+        if self.filter.is_excluded(path) {
+            return true;
+        }
+        let found = self.tree.bytes(path, CONFFILE_LIMIT).ok().flatten();
+        let found: Option<Checksum> = found.map(|bytes| Md5::digest(bytes).into());
+        found.is_some() && found == checksum(sum)
+    }
+
+    fn stem(&self, package: &RootPackage) -> Option<&OsStr> {
+        let names = [package.name.clone(), format!("{}:{}", package.name, package.architecture)];
+        let stem = self.info.stems.iter().find(|stem| names.iter().any(|name| *stem == OsStr::new(name)));
+        stem.map(|stem| stem.as_os_str())
+    }
+}
+
+/// Configuration files of all packages of dpkg's status.
+fn conffiles(status: &str) -> BTreeMap<(String, String), Vec<String>> {
+    let mut found = BTreeMap::new();
+    let mut stanzas = Stanzas::new(status.as_bytes());
+    while let Ok(Some(stanza)) = stanzas.advance() {
+        if let (Some(package), Some(architecture)) = (field(stanza, "Package"), field(stanza, "Architecture")) {
+            let lines = field(stanza, "Conffiles").unwrap_or_default().lines().map(str::trim);
+            let lines = lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
+            found.insert((package.to_owned(), architecture.to_owned()), lines);
+        }
+    }
+    found
+}
+
+/// Lines as dpkg reads them (`lib/dpkg/db-fsys-digest.c`): 32 hexadecimal digits, two blanks, a name, and a final newline.
+pub(super) fn well_formed(text: &str) -> bool {
+    let line = |line: &str| {
+        let digest = line.get(..32).is_some_and(|digest| digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        digest && line.get(32..34) == Some("  ") && line.len() > 34
+    };
+    text.is_empty() || (text.ends_with('\n') && text.lines().all(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_checksums_are_read_as_dpkg_reads_them() {
+        let digest = "0123456789abcdef0123456789abcdef";
+        for (text, expected) in [
+            (String::new(), true),
+            (format!("{digest}  usr/bin/x\n{digest}  y z\n"), true),
+            (format!("{digest} usr/bin/x\n"), false),
+            (format!("{digest}{digest}  usr/bin/x\n"), false),
+            (format!("{digest}  \n"), false),
+            (format!("{digest}  usr/bin/x"), false),
+            ("no digest\n".to_owned(), false),
+        ] {
+            assert_eq!(well_formed(&text), expected, "{text}");
+        }
+    }
+}
