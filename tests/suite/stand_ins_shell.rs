@@ -11,6 +11,7 @@ use super::live::{Scratch, judge};
 const INPUTS: &str = include_str!("../../src/exec/debian/stand_ins/hwdb-inputs.sh");
 const EARLY: &str = include_str!("../../src/exec/debian/stand_ins/early-hwdb.sh");
 const HARDWARE: &str = include_str!("../../src/exec/debian/stand_ins/systemd-hwdb.sh");
+const HELPER: &str = include_str!("../../src/exec/debian/stand_ins/dpkg-maintscript-helper.sh");
 const CERTIFICATES: &str = include_str!("../../src/exec/debian/stand_ins/ca-certificates-config.sh");
 
 /// A root with two rules, and a program that joins them into one file. It says a word where it is not run early.
@@ -234,4 +235,61 @@ fn a_word_is_looked_for_in_an_empty_text_without_a_program() {
     assert_eq!((&quick.0, quick.1), (&own.0, own.1));
     assert!(quick.0.ends_with("absent\n") && quick.1 == Some(4), "{quick:?}");
     assert!(own.2.contains("QUICK") && !quick.2.contains("QUICK"));
+}
+
+/// Dpkg's helper is started only where it could have something to do, or something to say.
+#[test]
+fn nothing_of_a_package_that_is_new_is_moved() {
+    let scratch = Scratch::new("stand-in-helper");
+    let own = scratch.path("own/dpkg-maintscript-helper");
+    executable::write(&own, "#!/bin/sh\necho own \"$@\"\n");
+    let stand_in = scratch.path("dpkg-maintscript-helper");
+    executable::write(&stand_in, HELPER.replace("/dev/kiln/own/dpkg-maintscript-helper", own.to_str().unwrap()));
+    let link = scratch.path("link");
+    let link = link.to_str().unwrap();
+    let run = |script: &str, words: &[&str]| {
+        let mut command = Command::new(&stand_in);
+        command.env("DPKG_MAINTSCRIPT_NAME", script).env("DPKG_MAINTSCRIPT_PACKAGE", "p").args(words);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let quick = [
+        ("preinst", vec!["supports", "mv_conffile"]),
+        ("preinst", vec!["rm_conffile", "/etc/x", "1:2.0-1~", "--", "install"]),
+        ("postinst", vec!["rm_conffile", "/etc/x", "--", "configure", ""]),
+        ("postinst", vec!["mv_conffile", "/etc/x", "/etc/y", "2.0", "p", "--", "configure", ""]),
+        ("preinst", vec!["symlink_to_dir", link, "target", "2.0", "--", "install"]),
+        ("postinst", vec!["dir_to_symlink", link, "/target", "2.0", "--", "configure", ""]),
+    ];
+    for (script, words) in quick {
+        assert_eq!(run(script, &words), "", "{words:?}");
+    }
+    let own = [
+        ("preinst", vec!["supports", "nothing"]),
+        ("preinst", vec![]),
+        ("prerm", vec!["rm_conffile", "/etc/x", "2.0", "--", "remove"]),
+        ("", vec!["rm_conffile", "/etc/x", "2.0", "--", "install"]),
+        ("preinst", vec!["rm_conffile", "/etc/x", "2.0", "--", "upgrade", "1.0"]),
+        ("postinst", vec!["rm_conffile", "/etc/x", "2.0", "--", "configure", "1.0"]),
+        ("postinst", vec!["rm_conffile", "/etc/x", "2.0", "--"]),
+        ("postinst", vec!["rm_conffile", "/etc/x", "2.0"]),
+        ("postinst", vec!["rm_conffile", "x", "2.0", "--", "configure", ""]),
+        ("postinst", vec!["mv_conffile", "/etc/x", "y", "2.0", "--", "configure", ""]),
+        ("postinst", vec!["mv_conffile", "/etc/x", "--", "configure", ""]),
+        ("postinst", vec!["rm_conffile", "/etc/x", "2.0-", "--", "configure", ""]),
+        ("postinst", vec!["rm_conffile", "/etc/x", "b2", "--", "configure", ""]),
+        ("postinst", vec!["rm_conffile", "/etc/x", "2.0 ", "--", "configure", ""]),
+        ("postinst", vec!["rm_conffile", "/etc/x", "2.0", "p", "q", "--", "configure", ""]),
+    ];
+    for (script, words) in own {
+        assert_eq!(
+            run(script, &words),
+            format!("{}\n", ["own"].iter().chain(&words).copied().collect::<Vec<_>>().join(" "))
+        );
+    }
+    // What a script before left.
+    symlink("target", format!("{link}.dpkg-backup")).unwrap();
+    let words = ["symlink_to_dir", link, "target", "2.0", "--", "configure", ""];
+    assert_eq!(run("postinst", &words), format!("own {}\n", words.join(" ")));
 }

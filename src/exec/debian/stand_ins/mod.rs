@@ -12,15 +12,18 @@
 //! * `early-hwdb.sh` runs `systemd-hwdb` while other scripts run, and `systemd-hwdb.sh` hands out its result. As it is made by the
 //!   program itself, out of what the program would read, any version may be replaced.
 //! * `ca-certificates-config.sh` runs the text of its namesake without a program for each certificate.
+//! * `dpkg-maintscript-helper.sh` does nothing where its namesake would find out that there is nothing to do.
 //! * `py_compile.py` runs the text of its namesake in two processes.
 //!
 //! All run the program itself wherever they meet what they do not know.
 
+mod programs;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::base::Digest;
 use crate::exec::tree::{HostPath, RootError, Tree};
+use programs::{Kind, PROGRAMS, Program};
 
 /// Where the sandbox shows them: `/dev` is one of its own, and no script empties it.
 const PLACE: &str = "/dev/kiln";
@@ -31,117 +34,6 @@ const LIMIT: u64 = 1 << 20;
 const SERVER: &str = include_str!("server.pl");
 const CLIENT: &str = include_str!("client.pl");
 
-/// A program that something stands in for.
-struct Program {
-    path: &'static str,
-    versions: Versions,
-    kind: Kind,
-}
-
-enum Versions {
-    /// SHA-256 of those in Debian that are known.
-    Known(&'static [&'static str]),
-    Any,
-}
-
-impl Versions {
-    fn has(&self, text: &[u8]) -> bool {
-        match self {
-            Versions::Known(digests) => digests.contains(&Digest::of(text).hex().as_str()),
-            Versions::Any => true,
-        }
-    }
-}
-
-enum Kind {
-    /// This does the same.
-    Text(&'static str),
-    /// So does this, with the result of another script, which runs beside the first ones of packages.
-    Early { text: &'static str, script: (&'static str, &'static str), shared: (&'static str, &'static str) },
-    /// The server runs it; these are the modules that it loads.
-    Perl(&'static [&'static str]),
-}
-
-const PROGRAMS: [Program; 6] = [
-    Program {
-        path: "usr/sbin/update-ca-certificates",
-        versions: Versions::Known(&[
-            // 20230311+deb12u1
-            "395364bffc7ce85ccbe2de71215f9c6c85c024af3bbd991c75a01c2d2aa3080a",
-            // 20250419+deb13u1, 20260816+nmu1
-            "2cb06c85b5f01c4f6b72c3983d9f66d44aac0a7ac997ee55e7e429aedbc3934d",
-        ]),
-        kind: Kind::Text(include_str!("update-ca-certificates.pl")),
-    },
-    Program {
-        path: "usr/bin/deb-systemd-helper",
-        // 1.65.2+deb12u1, 1.69~deb13u1, 1.69+nmu3
-        versions: Versions::Known(&["a895d5f077651960b6ca4ed9c53f8b36eae422ae170f61c972d0c6579e9f8732"]),
-        kind: Kind::Perl(&[
-            "Carp/Heavy.pm",
-            "Cwd.pm",
-            "Errno.pm",
-            "Exporter/Heavy.pm",
-            "Fcntl.pm",
-            "File/Basename.pm",
-            "File/Glob.pm",
-            "File/Path.pm",
-            "File/Temp.pm",
-            "Getopt/Long.pm",
-            "IO/Handle.pm",
-            "IO/Seekable.pm",
-            "constant.pm",
-            "overload.pm",
-        ]),
-    },
-    Program {
-        path: "usr/share/debconf/frontend",
-        versions: Versions::Known(&[
-            // 1.5.82
-            "030ccf14183171765689c3c8982d60eeb6295e32c4444661767389803eb38a62",
-            // 1.5.91, 1.5.92
-            "200c5c0f4c7ad7770e6bb192e14b5d7d668a698d661595f5836e04a365b85293",
-        ]),
-        kind: Kind::Perl(&[
-            "Debconf/AutoSelect.pm",
-            "Debconf/ConfModule.pm",
-            "Debconf/Db.pm",
-            "Debconf/DbDriver/File.pm",
-            "Debconf/DbDriver/Stack.pm",
-            "Debconf/Format/822.pm",
-            "Debconf/FrontEnd/Noninteractive.pm",
-            "Debconf/Template.pm",
-        ]),
-    },
-    Program {
-        path: "usr/bin/systemd-hwdb",
-        versions: Versions::Any,
-        kind: Kind::Early {
-            text: include_str!("systemd-hwdb.sh"),
-            script: ("early-hwdb", include_str!("early-hwdb.sh")),
-            shared: ("hwdb-inputs", include_str!("hwdb-inputs.sh")),
-        },
-    },
-    Program {
-        path: "var/lib/dpkg/info/ca-certificates.config",
-        versions: Versions::Known(&[
-            // 20230311+deb12u1
-            "99c9d296c5a65cf91c80795a1e3eef323624b290ed6821987f1a058cf8834484",
-            // 20250419+deb13u1
-            "6d34a25b8f7e6ff679a768db581ae5e436faee193aece201c6a4501e36b2ec37",
-            // 20260816+nmu1
-            "7e1a894f4ee718a910e4afcf1b6b819436c12f785b467b2cd5aed07d73a5eedc",
-        ]),
-        kind: Kind::Text(include_str!("ca-certificates-config.sh")),
-    },
-    Program {
-        path: "usr/lib/python3.13/py_compile.py",
-        // 3.13.5
-        versions: Versions::Known(&["3464f04938b57a7aafbc5c394ccd4c46823ee607f7fe36b48b91ecbc30ff4e48"]),
-        kind: Kind::Text(include_str!("py_compile.py")),
-    },
-];
-
 /// What moves, changes or copies a file, which is not the one that a script sees.
 const HANDLERS: [&str; 9] =
     ["dpkg-divert", "dpkg-statoverride", "chmod", "chown", "mv", "cp", "ln", "install", "setcap"];
@@ -151,8 +43,9 @@ pub(super) fn are_handled_by(script: &str) -> bool {
     // The name of the frontend alone may be that of anything.
     let name = |path: &'static str| if path.ends_with("/frontend") { "debconf/frontend" } else { base_name(path) };
     let named = |line: &str| PROGRAMS.iter().any(|program| line.contains(name(program.path)));
-    let handles =
-        |line: &str| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| HANDLERS.contains(&word));
+    let handles = |line: &str| {
+        line.split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c)).any(|word| HANDLERS.contains(&word))
+    };
     script.lines().map(str::trim_start).any(|line| !line.starts_with('#') && named(line) && handles(line))
 }
 
@@ -236,6 +129,7 @@ fn of(programs: &[Program], tree: &Tree, directory: &Path) -> Result<StandIns, R
 
 #[cfg(test)]
 mod tests {
+    use super::programs::Versions;
     use super::*;
     use crate::exec::tree::tests::Scratch;
 
@@ -338,6 +232,7 @@ mod tests {
             "deb-systemd-helper unmask 'x.service' >/dev/null || true",
             "update-ca-certificates --fresh",
             "chmod 0644 /etc/x",
+            "dpkg-maintscript-helper mv_conffile /etc/x /etc/y 1.0 -- \"$@\"",
             "cp frontend /opt",
         ] {
             assert!(!are_handled_by(line), "{line}");
@@ -366,17 +261,5 @@ mod tests {
         ] {
             assert!(!may_be_moved_by(&script), "{script}");
         }
-    }
-
-    #[test]
-    fn no_digest_is_misspelled() {
-        let known = |program: &'static Program| match program.versions {
-            Versions::Known(digests) => digests,
-            Versions::Any => &[],
-        };
-        static PROGRAMS: [Program; 6] = super::PROGRAMS;
-        let all = PROGRAMS.iter().flat_map(known);
-        let hex = |text: &str| text.len() == 64 && text.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
-        assert!(all.into_iter().all(|digest| hex(digest)));
     }
 }
