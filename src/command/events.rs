@@ -5,7 +5,7 @@ use std::sync::{PoisonError, RwLock};
 
 use super::{notices, progress};
 use crate::base::{ByteSize, Foreign, render, tell};
-use crate::exec::event::StepListener;
+use crate::exec::event::{StepEvent, StepListener};
 use crate::guest::event::TestEvent;
 use crate::lock::resolve::Progress;
 use crate::ops::event::{OpsEvent, OpsListener};
@@ -29,11 +29,10 @@ impl OpsListener for Terminal {
         match event {
             OpsEvent::PlanStarted => self.follow(Some(progress::listener())),
             OpsEvent::PlanEnded => self.follow(None),
-            OpsEvent::Step(event) => {
-                if let Some(steps) = self.steps.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
-                    steps.on(event);
-                }
-            }
+            OpsEvent::Step(event) => match self.steps.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                Some(steps) => steps.on(event),
+                None => aside(event),
+            },
             OpsEvent::Resolve(progress) => resolve(progress),
             OpsEvent::Guest { recipe, event } => machine(recipe, &event),
             OpsEvent::Warnings { sources, warnings } => {
@@ -53,6 +52,15 @@ impl OpsListener for Terminal {
             OpsEvent::PackagesRead { done, total } => crate::tell!("packages read: {done} of {total}"),
             OpsEvent::Notice(notice) => notices::tell(notice),
         }
+    }
+}
+
+/// What is worth a line although no plan is carried out: a registry is asked before the first download.
+fn aside(event: StepEvent) {
+    match event {
+        StepEvent::Waiting(waiting) => crate::tell!("{}", progress::waited(&waiting)),
+        StepEvent::Warning { message } => crate::tell!("warning: {message}"),
+        _ => {}
     }
 }
 

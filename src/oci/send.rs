@@ -6,6 +6,8 @@ use super::OciError;
 use super::challenge::{self, Challenge};
 use super::credentials::{self, Credentials, Secret};
 use super::registry::{Registry, RegistryPatience, Rights};
+use crate::world::download::ServerWait;
+use crate::world::patience;
 use crate::world::place::AddressKind;
 use crate::world::{HttpAnswer, HttpExchange, HttpMethod, NamedBy, WorldError, is_same_server, joined_url};
 
@@ -18,6 +20,8 @@ const MAX_TRIES: u32 = 3;
 /// Times that a server is waited for.
 const MAX_WAITS: u32 = 6;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A shorter one is no news.
+const NOTICED_WAIT: Duration = Duration::from_secs(2);
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Redirects in a row.
 const MAX_REDIRECTS: usize = 5;
@@ -61,9 +65,18 @@ impl Registry<'_> {
                 Ok(answer) if answer.status == 401 => return Err(self.no_entry("it refuses the login".to_owned())),
                 Ok(answer) if matches!(answer.status, 429 | 502 | 503 | 504) && waits < max_waits => {
                     let asked = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());
-                    let time = asked.map_or(Duration::from_millis(500) * 2u32.pow(waits), Duration::from_secs);
+                    let asked = asked.map(Duration::from_secs);
+                    if let Some(time) = asked.filter(|time| *time > patience::MAX_WAIT) {
+                        let problem = format!("http status: {}, and asks to wait {} s", answer.status, time.as_secs());
+                        return Err(server(ask.url, problem));
+                    }
+                    let time = asked.unwrap_or(Duration::from_millis(500) * 2u32.pow(waits)).min(LONGEST_WAIT);
                     waits += 1;
-                    self.pause(time.min(LONGEST_WAIT))?;
+                    if time >= NOTICED_WAIT {
+                        let (host, reason) = (self.reference.host.clone(), format!("http status: {}", answer.status));
+                        (self.connection.told)(ServerWait { host, seconds: time.as_secs(), reason });
+                    }
+                    self.pause(time)?;
                 }
                 Ok(answer) => return Ok(answer),
                 Err(WorldError::Fetch { .. }) if tries < max_tries && ask.method != HttpMethod::Patch => {

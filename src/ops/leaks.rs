@@ -77,14 +77,18 @@ pub(super) fn ahead(
 pub(super) fn check(ready: &Ready<'_>, realized: &Realized, policy: LeakPolicy) -> Result<(), OpsError> {
     let session = &ready.loaded.session;
     let search = Search::new(ready);
-    let mut all = Vec::new();
+    let (mut all, mut unsearched) = (Vec::new(), BTreeSet::new());
     for (artifact, input) in all_searched(&ready.plan) {
         let name = artifact.file_name();
         match search.hits(&name, &realized.file(input).sha256)? {
             Some(hits) => all.extend(hits),
             // Made by an earlier build, and swept since.
-            None => session.notice(Notice::NotSearched { artifact: &name }),
+            None => _ = unsearched.insert(name),
         }
+    }
+    // A disk is made of several archives, and is one artifact.
+    for artifact in &unsearched {
+        session.notice(Notice::NotSearched { artifact });
     }
     judge(session, all, policy)
 }

@@ -15,12 +15,16 @@ use crate::base::ByteSize;
 
 /// Times that one place is asked for one file while it makes no progress.
 const MAX_ATTEMPTS: u32 = 3;
+/// A connection that ended after so many new bytes is no failure.
+const PROGRESS_BYTES: u64 = 64 << 10;
 /// After so many failures in a row a host is asked last.
 const MAX_HOST_FAILURES: u32 = 2;
 /// A server that sends nothing for so long is given up.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections at a time to a host that answers everybody slowly.
 const MAX_SHY_CONNECTIONS: usize = 2;
+/// How long a host is left alone before it is asked again, the first time.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Somebody who waits looks so often whether the downloads were called off.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -163,25 +167,33 @@ impl<'a> Downloader<'a> {
             Patience::Brief | Patience::Long => None,
         };
         let (mut tries, mut waits) = (0, 0);
+        // The most that it had: what a server sends a second time is no progress.
+        let mut most = have();
         loop {
             if let Some(throttle) = throttle.take() {
                 self.leave_alone(url, throttle, waits)?;
                 waits += 1;
             }
-            let before = have();
             let refusal = attempt();
-            if have() > before {
+            let new = have().saturating_sub(most);
+            most += new;
+            if new > 0 {
                 (tries, waits) = (0, 0);
             }
             match refusal {
                 Err(Refusal::Later(asked)) if patient => throttle = Some(asked),
+                // It says nothing against the host: where a network fails for a moment, all connections to it end.
+                Err(Refusal::Again(_)) if new >= PROGRESS_BYTES => {
+                    self.remember(url, false);
+                    self.pause(RETRY_PAUSE)?;
+                }
                 Err(Refusal::Again(why)) => {
                     tries += 1;
                     let dead = self.remember(url, true) > MAX_HOST_FAILURES;
                     if dead || tries >= MAX_ATTEMPTS {
                         return Err(Refusal::Useless(why));
                     }
-                    self.pause(Duration::from_millis(200) * tries)?;
+                    self.pause(RETRY_PAUSE * tries)?;
                 }
                 Err(Refusal::Later(asked)) => return Err(Refusal::Later(asked)),
                 other => {

@@ -322,6 +322,15 @@ fn a_bundle_that_is_cut_or_goes_on_is_refused_wherever_that_happens() {
         refused(&output, 3, &["it does not end where its archive ends"]);
         nothing_is_left(&lab, "a longer bundle");
     }
+    // What no file of it has, and no digest covers: the end of the first file's last block, and of its header's checksum.
+    for (at, words) in [(1023, "padding that is not zeros"), (155, "a header that kiln writes otherwise")] {
+        let mut changed = whole.clone();
+        changed[at] ^= 1;
+        std::fs::write(&cut, &changed).unwrap();
+        let output = elsewhere(&lab, "other").args(["unbundle", "cut.tar", "out"]).output().unwrap();
+        refused(&output, 3, &[words]);
+        nothing_is_left(&lab, "a changed bundle");
+    }
     for odd in ["/dev/zero", "/dev/null", "recipes", "."] {
         let output = elsewhere(&lab, "other").args(["unbundle", odd, "out"]).output().unwrap();
         refused(&output, 4, &[]);

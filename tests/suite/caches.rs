@@ -9,6 +9,7 @@ mod layout;
 mod registry;
 mod web;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -142,6 +143,10 @@ fn what_one_store_has_built_another_takes_and_no_more_than_it_needs() {
         assert!(!ran(&said, step), "{step}: {said}");
     }
     assert!(taken(&said, "build last") && taken(&said, "root lab"), "{said}");
+    // A disk is made of several archives, and named once.
+    let unsearched: Vec<&str> = said.lines().filter(|line| line.contains("was not searched")).collect();
+    assert!(unsearched.iter().any(|line| line.contains("disk")), "{said}");
+    assert_eq!(unsearched.iter().collect::<BTreeSet<_>>().len(), unsearched.len(), "{said}");
     assert_eq!(lab.built("store"), lab.built("other"));
     lab.sound("other");
     // Only what is delivered, or read by every build, was fetched: not the archive that the disk was made of.

@@ -91,6 +91,16 @@ fn a_tree_that_is_as_it_should_be_is_verified_without_a_store() {
     assert!(said.starts_with(begin) && said.ends_with("\nrecipes/uefi.kiln: verified\n"), "{said}");
     let others = said.lines().filter(|line| !line.ends_with(": library, no errors")).count();
     assert_eq!((others, text(&tree.verify(&[])).contains("warning")), (2, false), "{said}");
+    // A build that was pulled has its lock with it, and its recipe elsewhere.
+    let lock = std::fs::read_to_string(tree.0.join("lockfiles/uefi.lock")).unwrap();
+    std::fs::create_dir_all(tree.0.join("result/uefi")).unwrap();
+    tree.write("result/uefi/kiln.lock", &lock);
+    assert_eq!(tree.verify(&[]).status.code(), Some(1), "a lock of nothing");
+    tree.write("result/uefi/manifest.json", "{}");
+    assert_eq!(String::from_utf8(tree.verify(&[]).stdout).unwrap(), said);
+    // That of a recipe beside it is looked at.
+    tree.write("result/uefi/kiln.kiln", "param a = 1\n");
+    assert_eq!(tree.verify(&[]).status.code(), Some(1), "a lock of another recipe");
 }
 
 /// Every kind of recipe has a verdict, with a lock and without one.

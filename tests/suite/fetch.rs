@@ -23,6 +23,8 @@ enum Manner {
     IgnoresRanges,
     /// Sends so many bytes of what was asked for, then hangs up; announces all.
     Truncates(usize),
+    /// Sends so many bytes, and begins anew with half as many where it is asked for what follows them.
+    ComesAndGoes(usize),
     /// Says nothing of lengths, and sends more.
     Overflows,
     /// Other bytes of the same number.
@@ -67,6 +69,7 @@ fn answer(mut stream: TcpStream, body: &[u8], manner: Manner) -> usize {
     let (status, start) = match manner {
         Manner::Missing => ("404 Not Found", body.len()),
         Manner::IgnoresRanges => ("200 OK", 0),
+        Manner::ComesAndGoes(bytes) if from >= bytes => ("200 OK", 0),
         _ if from > 0 => ("206 Partial Content", from),
         _ => ("200 OK", 0),
     };
@@ -74,6 +77,8 @@ fn answer(mut stream: TcpStream, body: &[u8], manner: Manner) -> usize {
     let length = format!("Content-Length: {}\r\n", rest.len());
     match manner {
         Manner::Truncates(bytes) => rest.truncate(bytes),
+        Manner::ComesAndGoes(bytes) if from >= bytes => rest.truncate(bytes / 2),
+        Manner::ComesAndGoes(bytes) => rest.truncate(bytes),
         Manner::Overflows => rest.extend_from_slice(&[0; 100_000]),
         Manner::Lies => rest.iter_mut().for_each(|byte| *byte ^= 1),
         _ => {}
@@ -140,6 +145,24 @@ fn a_download_that_breaks_off_goes_on_where_it_stopped() {
     assert_eq!(server.requests.load(Ordering::SeqCst), 3);
     assert_eq!(server.sent.load(Ordering::SeqCst), body.len(), "no byte twice");
     assert!(!bench.store().part_path(&Digest::of(&body)).exists());
+}
+
+#[test]
+fn connections_may_end_as_often_as_they_like_as_long_as_bytes_come() {
+    let (bench, body) = (Bench::new("fetch-flaky"), body());
+    let server = Server::start(&body, Manner::Truncates(100_000));
+    fetch(bench.store(), &[&server], &[wanted(&body)]).unwrap();
+    assert_eq!(server.requests.load(Ordering::SeqCst), 12);
+    assert_eq!(server.sent.load(Ordering::SeqCst), body.len(), "no byte twice");
+}
+
+#[test]
+fn a_server_that_takes_back_what_it_sent_is_given_up() {
+    let (bench, body) = (Bench::new("fetch-comes-and-goes"), body());
+    let server = Server::start(&body, Manner::ComesAndGoes(400_000));
+    let error = fetch(bench.store(), &[&server], &[wanted(&body)]).unwrap_err().to_string();
+    assert!(error.contains("broke off"), "{error}");
+    assert!(server.requests.load(Ordering::SeqCst) < 10);
 }
 
 #[test]

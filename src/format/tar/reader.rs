@@ -7,6 +7,7 @@ use super::TarError;
 use super::entry::{Device, TarEntry, TarEntryKind, TarPath, check_target, lossy};
 use super::header::{self, BLOCK};
 use super::pax::{self, Records};
+use super::writer::TarWriter;
 
 /// Entries of an archive, one after the other; after [`TarReader::next_entry`] the reader itself gives the content.
 ///
@@ -18,6 +19,8 @@ pub struct TarReader<R> {
     content: u64,
     padding: u64,
     ended: bool,
+    /// The headers of an entry so far, where each must be spelled as [`TarWriter`] spells it.
+    spelled: Option<Vec<u8>>,
 }
 
 /// What extended headers said about the entry that follows them.
@@ -31,15 +34,26 @@ struct Extended {
 impl<R: Read> TarReader<R> {
     /// Reads from the start of an archive; decompress before.
     pub fn new(input: R) -> Self {
-        TarReader { input, offset: 0, content: 0, padding: 0, ended: false }
+        TarReader { input, offset: 0, content: 0, padding: 0, ended: false, spelled: None }
+    }
+
+    /// Of an archive that [`TarWriter`] has written: every other spelling of the same entries is refused, to the last byte.
+    pub fn canonical(input: R) -> Self {
+        TarReader { spelled: Some(Vec::new()), ..TarReader::new(input) }
     }
 
     /// The next entry, or `None` at the end-of-archive mark. What is left of the content before it is skipped.
     pub fn next_entry(&mut self) -> Result<Option<TarEntry>, TarError> {
         let mut extended = Extended::default();
+        let mut first = true;
         while !self.ended {
             self.skip_content()?;
             let at = self.offset;
+            if std::mem::take(&mut first)
+                && let Some(spelled) = &mut self.spelled
+            {
+                spelled.clear();
+            }
             let Some(block) = self.header()? else {
                 self.ended = true;
                 break;
@@ -47,7 +61,8 @@ impl<R: Read> TarReader<R> {
             let header = tar::Header::from_byte_slice(&block);
             let flag = block[156];
             if !matches!(flag, b'x' | b'g' | b'L' | b'K') {
-                return self.entry(header, extended, at).map(Some);
+                let entry = self.entry(header, extended, at)?;
+                return self.spelled_as_written(&entry, at).map(|()| Some(entry));
             }
             let size = header.entry_size().map_err(|_| malformed(at, "a size that is not a number"))?;
             let body = self.body(size, at)?;
@@ -59,6 +74,16 @@ impl<R: Read> TarReader<R> {
             }
         }
         Ok(None)
+    }
+
+    fn spelled_as_written(&self, entry: &TarEntry, at: u64) -> Result<(), TarError> {
+        let Some(spelled) = &self.spelled else { return Ok(()) };
+        let mut written = TarWriter::new(Vec::new());
+        written.write_headers(entry)?;
+        match written.into_output() == *spelled {
+            true => Ok(()),
+            false => Err(malformed(at, "a header that kiln writes otherwise")),
+        }
     }
 
     /// What follows the first block of the end-of-archive mark, once that was read.
@@ -130,6 +155,7 @@ impl<R: Read> TarReader<R> {
         if stated.ok() != Some(header::checksum(&block)) {
             return Err(malformed(at, "a header has a wrong checksum"));
         }
+        self.spelled.iter_mut().for_each(|spelled| spelled.extend_from_slice(&block));
         Ok(Some(block))
     }
 
@@ -140,15 +166,25 @@ impl<R: Read> TarReader<R> {
         (self.content, self.padding) = (size, size.next_multiple_of(BLOCK as u64) - size);
         let mut body = Vec::new();
         self.read_to_end(&mut body)?;
+        self.spelled.iter_mut().for_each(|spelled| spelled.extend_from_slice(&body));
         Ok(body)
     }
 
     fn skip_content(&mut self) -> Result<(), TarError> {
         io::copy(self, &mut io::sink())?;
-        let skipped = io::copy(&mut (&mut self.input).take(self.padding), &mut io::sink())?;
-        self.offset += skipped;
-        if skipped < self.padding {
+        let mut block = [0; BLOCK];
+        // Less than a block: it fills one up.
+        let padding = &mut block[..usize::try_from(self.padding).unwrap_or_default()];
+        let read = read_full(&mut self.input, padding)?;
+        self.offset += read as u64;
+        if read < padding.len() {
             return Err(malformed(self.offset, "the archive is truncated in a file"));
+        }
+        if let Some(spelled) = &mut self.spelled {
+            spelled.extend_from_slice(padding);
+            if padding.iter().any(|byte| *byte != 0) {
+                return Err(malformed(self.offset, "padding that is not zeros"));
+            }
         }
         self.padding = 0;
         Ok(())

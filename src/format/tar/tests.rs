@@ -179,3 +179,43 @@ fn contents_can_be_passed_over() {
         assert!(found.take(10).any(|entry| entry.is_err()), "{end}");
     }
 }
+
+#[test]
+fn every_byte_of_a_canonical_archive_counts() {
+    let mut odd = TarEntry::file(path(&"long/".repeat(30)), 0o644, -1, 5);
+    odd.xattrs.insert(b"user.x".to_vec(), b"y".to_vec());
+    let link = TarEntry { kind: TarEntryKind::Symlink(b"a".to_vec()), ..TarEntry::file(path("z"), 0o777, 7, 0) };
+    let bytes = archive(&[(TarEntry::file(path("a"), 0o644, 7, 3), b"abc"), (odd, b"12345"), (link, b"")]);
+    let read = |bytes: &[u8]| -> Result<_, TarError> {
+        let mut reader = TarReader::canonical(bytes);
+        let mut entries = Vec::new();
+        while let Some(entry) = reader.next_entry()? {
+            let mut content = Vec::new();
+            reader.read_to_end(&mut content)?;
+            entries.push((entry, content));
+        }
+        Ok((entries, reader.into_input().to_vec()))
+    };
+    let whole = read(&bytes).unwrap();
+    assert_eq!((whole.0.len(), whole.1.as_slice()), (3, &[0; 512][..]));
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << bit;
+            if let Ok(other) = read(&changed) {
+                assert!(other != whole, "nobody sees bit {bit} of byte {at}");
+            }
+        }
+    }
+    // Read by others, and not as kiln writes it.
+    let mut gnu = tar::Header::new_gnu();
+    gnu.set_path("a").unwrap();
+    gnu.set_size(0);
+    gnu.set_mode(0o644);
+    gnu.set_uid(0);
+    gnu.set_gid(0);
+    gnu.set_mtime(7);
+    gnu.set_cksum();
+    let gnu = [gnu.as_bytes().as_slice(), &[0; 1024]].concat();
+    assert!(list(&gnu).is_ok() && matches!(read(&gnu), Err(TarError::Malformed { .. })));
+}

@@ -55,7 +55,13 @@ impl<W: Write> TarWriter<W> {
         Ok(self.out)
     }
 
-    fn write_headers(&mut self, entry: &TarEntry) -> Result<(), TarError> {
+    /// What was written so far.
+    pub(super) fn into_output(self) -> W {
+        self.out
+    }
+
+    /// What stands in front of the content of an entry.
+    pub(super) fn write_headers(&mut self, entry: &TarEntry) -> Result<(), TarError> {
         let name = header::spelled(entry);
         let link: &[u8] = match &entry.kind {
             TarEntryKind::Symlink(target) => target,

@@ -46,7 +46,7 @@ type Tail = Stoppable<BufReader<std::fs::File>>;
 impl Entries {
     pub(super) fn open(file: &Path) -> Result<Entries, OpsError> {
         let opened = Stoppable(BufReader::with_capacity(1 << 20, fs::open(file)?));
-        Ok(Entries { file: file.to_owned(), reader: TarReader::new(opened), next: None, last: None })
+        Ok(Entries { file: file.to_owned(), reader: TarReader::canonical(opened), next: None, last: None })
     }
 
     /// What is wrong with an entry.

@@ -155,6 +155,9 @@ impl SignedResult {
     pub(in crate::ops) fn key(&self, trust: Option<&Trust>) -> Result<Key, ResultProblem> {
         let wrong = |problem: crate::format::signature::SignatureError| ResultProblem::Wrong(problem.to_string());
         let text = self.statement.as_bytes();
+        if self.signature.trim_ascii().is_empty() {
+            return Err(ResultProblem::Wrong("it is not signed".to_owned()));
+        }
         if self.signature.trim_start().starts_with(SSH) {
             let signature = SshSignature::read(&self.signature, SignaturePurpose::Step).map_err(wrong)?;
             signature.verify(text).map_err(wrong)?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
+use crate::deliver::manifest;
 use crate::ops::error::{OpsError, UsageError};
 use crate::world::WorldError;
 use crate::world::dir::Dir;
@@ -54,7 +55,7 @@ fn look(dir: &Dir, (shown, depth): (&Path, usize), found: &mut Vec<Found>) -> Re
     if depth > 0 && names.iter().any(|name| name == CACHE) {
         return Ok(());
     }
-    for name in names.iter().filter(|name| !hidden(name)) {
+    for name in names.iter().filter(|name| !hidden(name) && !delivered(name, &names)) {
         let path = shown.join(name);
         let is_ours = path.extension().is_some_and(|extension| extension == "kiln" || extension == "lock");
         let Some(stat) = seen(dir.entry(name), &path, found) else { continue };
@@ -84,6 +85,12 @@ fn seen<T>(looked: Result<T, WorldError>, path: &Path, found: &mut Vec<Found>) -
         Err(error) => found.push(Found::Unreadable(path.to_owned(), error.to_string())),
     }
     None
+}
+
+/// The lock in a build that was pulled: its recipe is elsewhere. That of a recipe beside it is any lock.
+fn delivered(name: &OsStr, beside: &[std::ffi::OsString]) -> bool {
+    let has = |other: &str| beside.iter().any(|name| name == other);
+    name == manifest::LOCK_FILE && has(manifest::FILE) && !has("kiln.kiln")
 }
 
 /// What belongs to version control and to editors.

@@ -39,7 +39,7 @@ fn endless(file: &Path) {
     file.set_len(1 << 40).unwrap();
 }
 
-const ATTACKS: [Attack; 18] = [
+const ATTACKS: [Attack; 19] = [
     ("other-bytes", "bytes), got ", |lab| {
         each(lab, "blobs", &|file| {
             let mut bytes = zstd::decode_all(std::fs::File::open(file).unwrap()).unwrap();
@@ -59,6 +59,14 @@ const ATTACKS: [Attack; 18] = [
         each(lab, "blobs", &|file| {
             let bytes = std::fs::read(file).unwrap();
             std::fs::write(file, &bytes[..bytes.len() - 3]).unwrap();
+        });
+    }),
+    ("unsigned", "it is not signed", |lab| {
+        each(lab, "results", &|file| {
+            let text = std::fs::read_to_string(file).unwrap();
+            let mut result: serde_json::Value = serde_json::from_str(&text).unwrap();
+            result["signature"] = "".into();
+            std::fs::write(file, result.to_string()).unwrap();
         });
     }),
     ("empty", "bytes too early", |lab| each(lab, "blobs", &|file| std::fs::write(file, b"").unwrap())),

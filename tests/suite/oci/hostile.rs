@@ -173,6 +173,26 @@ fn bodies_that_are_not_what_was_asked_for_are_refused() {
 }
 
 #[test]
+fn a_registry_that_wants_to_be_left_alone_is_waited_for_and_not_for_ever() {
+    let lab = Lab::new("later", 1000);
+    lab.push();
+    lab.empty_store();
+    let later = |seconds: &'static str, times: usize| {
+        let mut asked = 0;
+        lab.registry.hook(move |_| {
+            asked += 1;
+            (asked <= times).then(|| Reply::new(429).with("Retry-After", seconds))
+        });
+    };
+    later("99999999999", usize::MAX);
+    lab.refuses(4, &["http status: 429, and asks to wait 99999999999 s"]);
+    later("2", 1);
+    let output = lab.pull();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("http status: 429"), "nobody is left to wonder: {}", text(&output));
+}
+
+#[test]
 fn redirects_lead_neither_in_a_circle_nor_out_of_where_they_may() {
     let lab = Lab::new("circle", 1000);
     lab.push();
