@@ -6,15 +6,15 @@ use std::process::{Command, Output};
 use super::lock;
 use crate::suite::failure_support::{refused, text};
 
-/// Nothing is asked but what is named: neither a store nor a network.
-fn ask(from: &Path, words: &[&str]) -> Output {
+/// Nothing is asked but what is named: no network, and a store only where one must be.
+fn ask_with(store: &Path, from: &Path, words: &[&str]) -> Output {
     let mut kiln = Command::new(env!("CARGO_BIN_EXE_kiln"));
-    kiln.args(words).current_dir(from).env("KILN_STORE", "/nowhere/at/all");
+    kiln.args(words).current_dir(from).env("KILN_STORE", store);
     kiln.env("KILN_MIRROR", "http://127.0.0.1:9").output().unwrap()
 }
 
 /// A result directory with the lock that it was built from, as a pull leaves it, but for most of its files.
-fn pulled(directory: &Path, lock: &kiln::lock::Lock, image: &[u8]) {
+pub(super) fn pulled(directory: &Path, lock: &kiln::lock::Lock, image: &[u8]) {
     use kiln::deliver::manifest::{DeliveredFile, FORMAT, Manifest};
     let file = DeliveredFile { size: image.len() as u64, sha256: kiln::base::Digest::of(image) };
     let manifest = Manifest {
@@ -45,7 +45,7 @@ fn a_pulled_directory_is_asked_as_its_lock_is() {
     quick.outputs.clear();
     pulled(&scratch.join("result/cxl-quick"), &quick, &[0; 1024]);
     std::fs::write(scratch.join("of.lock"), kiln::lock::write(&quick)).unwrap();
-    let ask = |words: &[&str]| ask(&scratch, words);
+    let ask = |words: &[&str]| ask_with(Path::new("/nowhere/at/all"), &scratch, words);
     let package = &quick.sets.values().flatten().next().unwrap().name;
     for question in [&["size"][..], &["size", "--json"], &["why", package], &["why", package, "--json"]] {
         let [directory, of_lock] = ["result/cxl-quick", "of.lock"].map(|about| ask(&[question, &[about]].concat()));
@@ -92,6 +92,7 @@ fn a_pulled_directory_is_asked_as_its_lock_is() {
 #[test]
 fn a_build_is_asked_from_any_directory() {
     let scratch = crate::suite::store::scratch("questions-anywhere");
+    let ask = |from: &Path, words: &[&str]| ask_with(&scratch.join("store"), from, words);
     let mut quick = lock("cxl-quick");
     quick.outputs.clear();
     let project = scratch.join("project");
