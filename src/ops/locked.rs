@@ -74,6 +74,14 @@ pub(super) fn of_directory(world: &dyn World, directory: &Path) -> Result<Lock, 
     beside(world, directory, &manifest).ok_or_else(|| UsageError::NoLockOfResult(directory.to_owned()).into())
 }
 
+/// Refuses a directory that is no build, nor what is left of one.
+pub(super) fn any_result(directory: &Path) -> Result<(), UsageError> {
+    match directory.is_dir() && fs::is_missing(&directory.join(manifest::FILE)) {
+        true => Err(UsageError::NoResult(directory.to_owned())),
+        false => Ok(()),
+    }
+}
+
 /// The lock that is named, or the one that is where locks usually are and is that of the build.
 pub(super) fn named_or_usual(
     session: &Session<'_>,
@@ -82,7 +90,7 @@ pub(super) fn named_or_usual(
 ) -> Result<(PathBuf, Lock), OpsError> {
     let directory = || options.path.clone();
     if let Some(path) = &options.lock {
-        let lock = load::read_lock(session.world, path)?.ok_or_else(|| LockError::Missing(path.clone()))?;
+        let lock = at(session.world, path)?;
         let other = |problem| SbomError::OtherLock { lock: path.clone(), directory: directory(), problem };
         belongs(&lock, manifest).map_err(other)?;
         return Ok((path.clone(), lock));
@@ -101,9 +109,10 @@ pub(super) fn recipe(lock: &Path, manifest: &Manifest) -> Option<PathBuf> {
     std::iter::once(project::recipe_path(lock)).chain(usual).find(|path| path.is_file())
 }
 
-/// The lock at a path, if there is one.
+/// The lock at a path that was named.
 pub(super) fn at(world: &dyn World, path: &Path) -> Result<Lock, OpsError> {
-    Ok(load::read_lock(world, path)?.ok_or_else(|| super::error::LockError::Missing(path.to_owned()))?)
+    world.canonical(path)?;
+    Ok(load::read_lock(world, path)?.ok_or_else(|| LockError::Missing(path.to_owned()))?)
 }
 
 /// Whether the lock says all of a build: what was made from a local directory, it does not pin.

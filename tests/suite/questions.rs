@@ -1,5 +1,6 @@
 //! `kiln diff`, `kiln why` and `kiln size` about committed locks: what they say is what stands in the lock.
 
+mod named;
 mod pulled;
 
 use std::path::Path;
@@ -45,7 +46,7 @@ fn a_package_is_explained_up_to_what_is_there_by_itself() {
     let last = reasons[0]["chain"].as_array().unwrap().last().unwrap()["why"].as_str().unwrap().to_owned();
     assert!(["requested", "essential", "required"].iter().any(|why| last.starts_with(why)), "{last}");
     refused(&kiln(&["why", "no-such-package", "recipes/cxl-quick.kiln"]), 2, &["in no package set"]);
-    refused(&kiln(&["why", "bash", "lockfiles/none.lock"]), 1, &["none.lock"]);
+    refused(&kiln(&["why", "bash", "lockfiles/none.lock"]), 4, &["none.lock"]);
 }
 
 #[test]
@@ -156,7 +157,9 @@ fn recipes_are_compared_by_the_options_of_their_kernels() {
     std::fs::write(&recipe, changed).unwrap();
     let said = text(&kiln(&["diff", "recipes/kernel-module.kiln", recipe.to_str().unwrap()]));
     assert_eq!(said, "kernel small: LOG_BUF_SHIFT: 18 is new\nkernel small: MODULE_UNLOAD: y -> n\n");
-    refused(&kiln(&["diff", "recipes/numa.kiln", "disk.qcow2"]), 2, &["have nothing that can be compared"]);
+    let disk = directory.join("disk.qcow2");
+    std::fs::write(&disk, "x").unwrap();
+    refused(&kiln(&["diff", "recipes/numa.kiln", disk.to_str().unwrap()]), 2, &["have nothing that can be compared"]);
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
