@@ -1,6 +1,6 @@
 //! `kiln verify`: these files are what the manifest says; every input still exists; building again gives the same bits.
 
-use crate::base::counted;
+use crate::base::{Foreign, counted};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -34,8 +34,10 @@ pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure>
             if let Some(reference) = ops::reference(&target.recipe) {
                 return Err(OpsError::from(reference).into());
             }
-            let message = "expected a result directory; use --rebuild or --inputs for a recipe";
-            return Err(Failure::usage(message));
+            session.world.canonical(&target.recipe)?;
+            let found = Foreign(target.recipe.display());
+            let help = "use --rebuild or --inputs for a recipe";
+            return Err(Failure::usage(format!("{found}: expected a result directory; {help}")));
         }
     };
     if args.json {

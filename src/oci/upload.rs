@@ -8,7 +8,7 @@ use super::manifest::{Descriptor, MANIFEST_TYPE};
 use super::registry::Registry;
 use super::send::{Ask, encoded, server};
 use super::{OciDigest, OciError, Upload};
-use crate::world::{HttpAnswer, HttpMethod, is_same_server, joined_url};
+use crate::world::{HttpAnswer, HttpMethod, WorldError, is_same_server, joined_url};
 
 /// Bytes of a piece.
 const CHUNK: u64 = 8 << 20;
@@ -234,7 +234,7 @@ fn received(answer: &HttpAnswer) -> Option<u64> {
 /// Whether taking the upload up again may help.
 fn is_passing(error: &OciError) -> bool {
     match error {
-        OciError::World(_) | OciError::Server { .. } => true,
+        OciError::World(WorldError::Fetch { .. } | WorldError::Busy { .. }) | OciError::Server { .. } => true,
         OciError::Status { status, .. } => matches!(status, 404 | 416 | 429 | 500..),
         _ => false,
     }

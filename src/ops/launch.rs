@@ -15,7 +15,7 @@ use super::run_request::RunRequest;
 use super::session::Session;
 use super::sign::RequiredSignature;
 use super::ssh_keys;
-use super::{artifacts, beforehand, machines, project, qemu_tree};
+use super::{artifacts, beforehand, locked, machines, project, qemu_tree};
 use crate::base::ByteSize;
 use crate::deliver::check::{self, Checked, CheckedMachine};
 use crate::deliver::launch::{LaunchFile, Place};
@@ -151,6 +151,7 @@ fn believed(
     directory: &Path,
     signature: Option<&RequiredSignature>,
 ) -> Result<(Manifest, BTreeMap<String, CheckedMachine>), OpsError> {
+    locked::any_result(directory)?;
     let reading = |name: &str, bytes: u64| session.on(OpsEvent::Reading { name, bytes });
     let options = check::CheckOptions { remembered: Some(store), told: &reading };
     let Checked { manifest, machines, differences, files, .. } = check::check(directory, &options)?;

@@ -52,6 +52,9 @@ pub fn recipe<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Load
     if path.is_dir() {
         return Err(UsageError::Directory(options.path.clone()).into());
     }
+    if path.exists() && !path.is_file() {
+        return Err(UsageError::NotAFile(options.path.clone()).into());
+    }
     let given = Given { set: &options.set, sources: local::given(session.world, options)? };
     let recipe = recipe::check_given(session.world, &options.path, given)
         .map_err(|mistakes| OpsError::Mistakes(Box::new(with_rules(mistakes))))?;

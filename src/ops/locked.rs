@@ -18,12 +18,47 @@ use crate::world::{World, fs};
 
 /// The lock that a directory was built from, where it usually is. Its digest decides: any other file there is passed over.
 pub(super) fn beside(world: &dyn World, directory: &Path, manifest: &Manifest) -> Option<Lock> {
+    let places = [vec![directory.join(manifest::LOCK_FILE)], here(manifest), around(world, directory, manifest)];
+    first(world, places.concat(), manifest).map(|(_, lock)| lock)
+}
+
+/// The first of these places that has the lock of the build.
+fn first(world: &dyn World, places: Vec<PathBuf>, manifest: &Manifest) -> Option<(PathBuf, Lock)> {
+    places.into_iter().find_map(|path| {
+        let lock = load::read_lock(world, &path).ok().flatten()?;
+        belongs(&lock, manifest).is_ok().then_some((path, lock))
+    })
+}
+
+/// Where locks of the project in the working directory are.
+fn here(manifest: &Manifest) -> Vec<PathBuf> {
+    of_project(Path::new(""), manifest)
+}
+
+/// Where locks are of the project that a result directory stands in, which is PROJECT/result/NAME or a directory of PROJECT,
+/// as it is named and, where it is named by a link, as it is.
+fn around(world: &dyn World, directory: &Path, manifest: &Manifest) -> Vec<PathBuf> {
+    // `.` and `..` are called something else where they stand.
+    let holder = directory.file_name().and_then(|_| directory.parent());
+    let holder = holder.map(|holder| if holder.as_os_str().is_empty() { Path::new(".") } else { holder });
+    let named = holder.and_then(|holder| world.canonical(holder).ok());
+    let real = world.canonical(directory).ok().and_then(|real| Some(real.parent()?.to_owned()));
+    let mut projects: Vec<PathBuf> = Vec::new();
+    for holder in named.into_iter().chain(real) {
+        for project in holder.ancestors().take(2) {
+            if !projects.iter().any(|known| known == project) {
+                projects.push(project.to_owned());
+            }
+        }
+    }
+    projects.iter().flat_map(|project| of_project(project, manifest)).collect()
+}
+
+/// A name that no file may have is the name of no lock.
+fn of_project(project: &Path, manifest: &Manifest) -> Vec<PathBuf> {
     let name = format!("{}.lock", manifest.recipe);
-    let pulled = directory.join(manifest::LOCK_FILE);
-    let project = is_plain(&manifest.recipe).then(|| [Path::new("lockfiles").join(&name), PathBuf::from(name)]);
-    let places = std::iter::once(pulled).chain(project.into_iter().flatten());
-    let locks = places.filter_map(|path| load::read_lock(world, &path).ok().flatten());
-    locks.into_iter().find(|lock| belongs(lock, manifest).is_ok())
+    let places = || vec![project.join("lockfiles").join(&name), project.join(&name)];
+    if is_plain(&manifest.recipe) { places() } else { Vec::new() }
 }
 
 /// The lock of a result directory that may come from anybody. Its files are not looked at: its manifest says which lock it is.
@@ -39,6 +74,14 @@ pub(super) fn of_directory(world: &dyn World, directory: &Path) -> Result<Lock, 
     beside(world, directory, &manifest).ok_or_else(|| UsageError::NoLockOfResult(directory.to_owned()).into())
 }
 
+/// Refuses a directory that is no build, nor what is left of one.
+pub(super) fn any_result(directory: &Path) -> Result<(), UsageError> {
+    match directory.is_dir() && fs::is_missing(&directory.join(manifest::FILE)) {
+        true => Err(UsageError::NoResult(directory.to_owned())),
+        false => Ok(()),
+    }
+}
+
 /// The lock that is named, or the one that is where locks usually are and is that of the build.
 pub(super) fn named_or_usual(
     session: &Session<'_>,
@@ -47,20 +90,15 @@ pub(super) fn named_or_usual(
 ) -> Result<(PathBuf, Lock), OpsError> {
     let directory = || options.path.clone();
     if let Some(path) = &options.lock {
-        let lock = load::read_lock(session.world, path)?.ok_or_else(|| LockError::Missing(path.clone()))?;
+        let lock = at(session.world, path)?;
         let other = |problem| SbomError::OtherLock { lock: path.clone(), directory: directory(), problem };
         belongs(&lock, manifest).map_err(other)?;
         return Ok((path.clone(), lock));
     }
-    let name = format!("{}.lock", manifest.recipe);
-    let usual = [Path::new("lockfiles").join(&name), PathBuf::from(&name)];
-    let usual = usual.into_iter().filter(|_| is_plain(&manifest.recipe));
-    let places = usual.chain([options.path.join(manifest::LOCK_FILE)]);
-    let mut found = places.filter_map(|path| {
-        let lock = load::read_lock(session.world, &path).ok().flatten()?;
-        belongs(&lock, manifest).is_ok().then_some((path, lock))
-    });
-    found.next().ok_or_else(|| SbomError::NoLock(directory()).into())
+    // A lock of the working directory has its recipe beside it, of which more can be said than of what was pulled.
+    let pulled = vec![options.path.join(manifest::LOCK_FILE)];
+    let places = [here(manifest), pulled, around(session.world, &options.path, manifest)];
+    first(session.world, places.concat(), manifest).ok_or_else(|| SbomError::NoLock(directory()).into())
 }
 
 /// The recipe beside a lock, or where recipes usually are; a directory that was pulled has none.
@@ -71,9 +109,10 @@ pub(super) fn recipe(lock: &Path, manifest: &Manifest) -> Option<PathBuf> {
     std::iter::once(project::recipe_path(lock)).chain(usual).find(|path| path.is_file())
 }
 
-/// The lock at a path, if there is one.
+/// The lock at a path that was named.
 pub(super) fn at(world: &dyn World, path: &Path) -> Result<Lock, OpsError> {
-    Ok(load::read_lock(world, path)?.ok_or_else(|| super::error::LockError::Missing(path.to_owned()))?)
+    world.canonical(path)?;
+    Ok(load::read_lock(world, path)?.ok_or_else(|| LockError::Missing(path.to_owned()))?)
 }
 
 /// Whether the lock says all of a build: what was made from a local directory, it does not pin.

@@ -20,16 +20,18 @@ pub fn lock(session: &Session<'_>, path: &Path) -> Result<Lock, OpsError> {
     if let Some(reference) = project::reference(path) {
         return Err(reference.into());
     }
-    let lock = match is_lock(path) {
-        true => path.to_owned(),
-        false => project::lock_path(&session.world.canonical(path)?),
-    };
-    let is_recipe = is_lock(path) || path.extension().is_some_and(|extension| extension == "kiln");
+    // What is not there has no lock that could be missing.
+    let found = session.world.canonical(path)?;
+    let lock = if is_lock(path) { path.to_owned() } else { project::lock_path(&found) };
+    let is_recipe = path.extension().is_some_and(|extension| extension == "kiln");
     let missing = |lock: PathBuf| match is_recipe {
         true => OpsError::from(LockError::Missing(lock)),
         false => UsageError::NoRecipe(path.to_owned()).into(),
     };
-    load::read_lock(session.world, &lock)?.ok_or_else(|| missing(lock))
+    match is_lock(path) {
+        true => locked::at(session.world, path),
+        false => load::read_lock(session.world, &lock)?.ok_or_else(|| missing(lock)),
+    }
 }
 
 /// Why a package is in a set: itself, what it is there for, and so on up to what is there by itself.

@@ -114,7 +114,12 @@ impl Store {
     /// [`Store::check`] in this store alone.
     pub fn check_own(&self, digest: &Digest) -> Result<Presence, StoreError> {
         let path = self.blob_path(digest);
-        let Some(stamp) = Stamp::at(&path) else { return Ok(Presence::Missing) };
+        let Ok(found) = rustix::fs::lstat(&path) else { return Ok(Presence::Missing) };
+        let found = self.take_over_blob(digest, found)?;
+        let stamp = Stamp::from(&found);
+        if self.is_closed(&path, &found) {
+            return Ok(Presence::Missing);
+        }
         if self.knows(digest, stamp) {
             return Ok(Presence::Good(path));
         }

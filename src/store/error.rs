@@ -28,6 +28,13 @@ pub enum StoreError {
         /// Whose it is.
         uid: u32,
     },
+    /// Something that this user may neither read nor replace, as root of a user namespace may not what belongs to others outside.
+    #[error(
+        "{} is damaged or closed, and belongs to another user or user namespace: run kiln as whoever made the store, or keep to what \
+         can be read there\n  help: KILN_STORE=DIR KILN_STORE_BELOW=trusted={}, where DIR is a directory of your own",
+        Foreign(path.display()), Foreign(root.display())
+    )]
+    OfOthers { root: PathBuf, path: PathBuf },
     /// The store cannot be written.
     #[error("cannot write to the store at {root} ({source}): set KILN_STORE to a directory of your own", root = root.display())]
     Unwritable { root: PathBuf, source: Box<WorldError> },

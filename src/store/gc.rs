@@ -215,15 +215,15 @@ impl Store {
         for name in fs::names(&self.root.join("cas"))? {
             let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
             let path = self.blob_path(&digest);
-            let file = match fs::open(&path) {
-                // Another kiln has set it aside meanwhile.
-                Err(_) if path.symlink_metadata().is_err() => continue,
-                opened => opened,
-            };
+            // Another kiln has set it aside meanwhile.
+            let Ok(found) = rustix::fs::lstat(&path) else { continue };
+            if self.is_closed(&path, &found) {
+                continue;
+            }
             let read = |file| super::blob::digest_of(&file, &path, &|| false);
             report.checked += 1;
             // A disk that cannot read a file has lost it.
-            if !file.map_err(StoreError::from).and_then(read).is_ok_and(|(found, _)| found == digest) {
+            if !fs::open(&path).map_err(StoreError::from).and_then(read).is_ok_and(|(found, _)| found == digest) {
                 report.damaged("cas", digest);
                 self.set_aside(&path, &digest)?;
             }

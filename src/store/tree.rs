@@ -163,6 +163,7 @@ impl Store {
         let known = self.recall(&note_name(root));
         // What cannot be read is not sound.
         let sound = dir.and_then(|dir| {
+            self.take_over_tree(&dir)?;
             if known.is_some() && known == fingerprint(&dir).ok() {
                 return Ok(true);
             }
@@ -176,7 +177,12 @@ impl Store {
             return Ok(Presence::Good(path));
         }
         // A directory can only be moved by those who may write it.
-        fs::protect(&path, 0o755, None).map_err(|error| StoreError::at(&self.root, error))?;
+        fs::protect(&path, 0o755, None).map_err(|error| {
+            match error.is_denied() && rustix::fs::lstat(&path).is_ok_and(|found| self.is_of_others(&found)) {
+                true => StoreError::OfOthers { root: self.root.clone(), path: path.clone() },
+                false => self.failure(error),
+            }
+        })?;
         Ok(Presence::SetAside(self.set_aside(&path, root)?))
     }
 

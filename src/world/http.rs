@@ -9,6 +9,7 @@ mod authorities;
 mod failure;
 mod names;
 mod redirect;
+mod tls;
 
 pub(super) use authorities::VARIABLE as AUTHORITIES_VARIABLE;
 pub(super) use failure::Failure;

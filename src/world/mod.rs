@@ -165,3 +165,16 @@ pub enum WorldError {
         reason: String,
     },
 }
+
+impl WorldError {
+    /// Whether something else stands at a path than what was named it for: a pipe in the place of a file, a file in that of a directory.
+    pub fn is_wrong_kind(&self) -> bool {
+        use std::io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory};
+        matches!(self, WorldError::File { source, .. } if matches!(source.kind(), InvalidInput | IsADirectory | NotADirectory))
+    }
+
+    /// Whether the system does not let this user do it.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, WorldError::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied)
+    }
+}

@@ -4,6 +4,7 @@ mod checkout;
 mod crafted;
 mod network;
 mod terminal;
+mod tls;
 
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};

@@ -300,7 +300,8 @@ fn a_directory_is_listed_by_its_lock_and_by_its_recipe_where_that_is_there() {
         kernels: BTreeMap::new(),
         warnings: BTreeMap::new(),
     };
-    let pulled = lab.directory.join("elsewhere/pulled");
+    // Deep enough to stand in no project.
+    let pulled = lab.directory.join("elsewhere/a/b/pulled");
     std::fs::create_dir_all(&pulled).unwrap();
     std::fs::write(pulled.join("manifest.json"), manifest.write()).unwrap();
     std::fs::write(pulled.join("tiny.qcow2"), b"disk").unwrap();
@@ -308,13 +309,13 @@ fn a_directory_is_listed_by_its_lock_and_by_its_recipe_where_that_is_there() {
         let mut kiln = lab.kiln();
         kiln.args(["sbom", about, "--format", "spdx"]).current_dir(lab.directory.join(at)).output().unwrap()
     };
-    refused(&ask("elsewhere", "pulled"), 2, &["the lock that it was built from is not there"]);
+    refused(&ask("elsewhere/a/b", "pulled"), 2, &["the lock that it was built from is neither in it"]);
     std::fs::write(pulled.join("kiln.lock"), &lock).unwrap();
     let bill = |output: std::process::Output| {
         assert!(output.status.success(), "{}", text(&output));
         Spdx::of(serde_json::from_slice(&output.stdout).unwrap())
     };
-    let (alone, beside) = (bill(ask("elsewhere", "pulled")), bill(ask("", "elsewhere/pulled")));
+    let (alone, beside) = (bill(ask("elsewhere/a/b", "pulled")), bill(ask("", "elsewhere/a/b/pulled")));
     for spdx in [&alone, &beside] {
         assert!(spdx.has("tiny", "CONTAINS", "tiny.qcow2") && spdx.has("tiny", "CONTAINS", "libx++1"));
         assert!(spdx.has("stock", "CONTAINS", "linux-image-6.12.1-amd64"));
@@ -326,17 +327,17 @@ fn a_directory_is_listed_by_its_lock_and_by_its_recipe_where_that_is_there() {
     assert!(beside.packages.contains_key("image-tools") && !alone.packages.contains_key("image-tools"));
     // A lock of another build is passed over, and a changed file is told.
     std::fs::write(pulled.join("kiln.lock"), lock.replace("tiny", "tinier")).unwrap();
-    refused(&ask("elsewhere", "pulled"), 2, &["the lock that it was built from is not there"]);
+    refused(&ask("elsewhere/a/b", "pulled"), 2, &["the lock that it was built from is neither in it"]);
     std::fs::write(lab.directory.join("other.lock"), lock.replace("tiny", "tinier")).unwrap();
     let named =
-        lab.kiln().args(["sbom", "elsewhere/pulled", "--format", "spdx", "--lock", "other.lock"]).output().unwrap();
+        lab.kiln().args(["sbom", "elsewhere/a/b/pulled", "--format", "spdx", "--lock", "other.lock"]).output().unwrap();
     refused(&named, 1, &["other.lock", "the checksum does not match"]);
     let mut changed = locked.clone();
     changed.epoch.0 += 1;
     std::fs::write(lab.directory.join("other.lock"), kiln::lock::write(&changed)).unwrap();
     let named =
-        lab.kiln().args(["sbom", "elsewhere/pulled", "--format", "spdx", "--lock", "other.lock"]).output().unwrap();
-    refused(&named, 3, &["other.lock: not the lock that elsewhere/pulled was built from"]);
+        lab.kiln().args(["sbom", "elsewhere/a/b/pulled", "--format", "spdx", "--lock", "other.lock"]).output().unwrap();
+    refused(&named, 3, &["other.lock: not the lock that elsewhere/a/b/pulled was built from"]);
     std::fs::write(pulled.join("tiny.qcow2"), b"dusk").unwrap();
-    refused(&ask("", "elsewhere/pulled"), 3, &["tiny.qcow2"]);
+    refused(&ask("", "elsewhere/a/b/pulled"), 3, &["tiny.qcow2"]);
 }

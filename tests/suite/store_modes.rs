@@ -232,6 +232,93 @@ fn root_gives_objects_to_whom_they_belong_inside() {
     kiln::world::fs::remove_tree(&root).unwrap();
 }
 
+/// `unshare -r kiln`: to root of a user namespace, the objects of root's store belong to somebody else.
+#[test]
+fn root_of_a_user_namespace_leaves_closed_and_damaged_objects_of_root_as_they_are() {
+    if !rustix::process::geteuid().is_root() || kiln::exec::sandbox::builder().is_none() {
+        return skip("only root makes objects of others");
+    }
+    let inside = |root: &Path, words: &[&str]| {
+        let mut kiln = Command::new("unshare");
+        kiln.args(["-r", env!("CARGO_BIN_EXE_kiln")]).args(words).env("KILN_STORE", root);
+        kiln.output()
+    };
+    match Command::new("unshare").args(["-r", "true"]).output() {
+        Ok(output) if output.status.success() => {}
+        _ => return skip("unshare -r"),
+    }
+    let root = scratch("modes-inside");
+    let owner = kiln::exec::sandbox::builder().map(|id| Owner { uid: id, gid: id });
+    let store = Store::open_for(&root, owner).unwrap();
+    let blobs = [store.put(b"public").unwrap(), store.put_private(b"private").unwrap()];
+    let made = store.scratch("tree").unwrap();
+    std::fs::write(made.join("file"), "content").unwrap();
+    let Output::Tree { root: digest, .. } = store.import_tree(&made).unwrap() else { panic!() };
+    let tree = store.tree(&digest).unwrap();
+    drop(store);
+    let said = |output: std::process::Output| {
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), text)
+    };
+    let untouched = || {
+        assert_eq!(std::fs::read_dir(root.join("quarantine")).unwrap().count(), 0);
+        assert!(tree.join("file").exists() && blobs.iter().all(|blob| root.join("cas").join(blob.hex()).exists()));
+    };
+    let (code, text) = said(inside(&root, &["store", "verify"]).unwrap());
+    // Without the private one; the listing of the tree is a blob, too.
+    assert!(code == Some(0) && text.contains("checked 3 files and trees; 0 damaged"), "{text}");
+    untouched();
+    // A tree that is closed, and one that is damaged: neither can be moved from inside.
+    for change in [
+        |tree: &Path| set_mode(tree, 0o500),
+        |tree: &Path| {
+            set_mode(tree, 0o555);
+            std::fs::write(tree.join("file"), "another").unwrap();
+        },
+    ] {
+        change(&tree);
+        let (code, text) = said(inside(&root, &["store", "verify"]).unwrap());
+        assert_eq!(code, Some(4), "{text}");
+        let way_out = format!("KILN_STORE_BELOW=trusted={}", root.display());
+        assert!(text.contains("belongs to another user or user namespace") && text.contains(&way_out), "{text}");
+        untouched();
+    }
+    // Outside, everything is in order but what is damaged.
+    let store = Store::open_for(&root, owner).unwrap();
+    assert!(blobs.iter().all(|blob| store.holds(blob)));
+    assert_eq!(store.recheck().unwrap().damaged, 1);
+    drop(store);
+    kiln::world::fs::remove_tree(&root).unwrap();
+}
+
+/// What root of a user namespace makes belongs to root outside, where programs of sandboxes cannot read it if it is private.
+#[test]
+fn root_takes_over_what_root_of_a_user_namespace_made() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can give files away");
+    }
+    const BUILDER: u32 = 0x7000_0000;
+    let (root, owner) = (scratch("modes-taken-over"), Some(Owner { uid: BUILDER, gid: BUILDER }));
+    drop(Store::open_for(&root, owner).unwrap());
+    let (blob, digest) = {
+        let inside = Store::open(&root).unwrap();
+        let blob = inside.put_private(b"private").unwrap();
+        let made = inside.scratch("tree").unwrap();
+        std::fs::write(made.join("file"), "content").unwrap();
+        let Output::Tree { root: digest, .. } = inside.import_tree(&made).unwrap() else { panic!() };
+        set_mode(&inside.tree(&digest).unwrap(), 0o500);
+        (blob, digest)
+    };
+    let store = Store::open_for(&root, owner).unwrap();
+    let (blob, tree) = (store.path(&blob).unwrap(), store.tree(&digest).unwrap());
+    for path in [blob, tree.join("file"), tree] {
+        assert_eq!(path.metadata().unwrap().uid(), BUILDER, "{}", path.display());
+    }
+    assert_eq!(store.recheck().unwrap().damaged, 0);
+    drop(store);
+    kiln::world::fs::remove_tree(&root).unwrap();
+}
+
 /// Root in somebody else's store would do what its owner wrote there, and shut the owner out.
 #[test]
 fn root_uses_no_store_of_another_user() {

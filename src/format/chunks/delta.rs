@@ -23,19 +23,24 @@ use super::{ChunkId, ChunkIndex, Extent, WriterVersion};
 use crate::format::qcow2::Qcow2Reader;
 
 const MAGIC: &[u8] = b"kiln delta 1\n";
-/// Blocks that a delta brings, 32 MiB: they and what they replace are held in memory. Where more is new, chunks do as well.
+/// Blocks that a delta brings, 32 MiB: what they replace is held in memory, as is what is made of them. Where more is new, chunks
+/// do as well.
 const MAX_NEW: u64 = 8 << 10;
+/// Bytes that they are packed to. Content of which no more than half repeats anything is in chunks as small.
+const MAX_PACKED: usize = 16 << 20;
 /// Bytes of all steps.
 const MAX_STEPS: u64 = 4 << 20;
 /// Of a window, as a power of two: the new blocks and what they replace.
 const MAX_WINDOW_LOG: u32 = 27;
 /// Deltas are small, and written once.
 const LEVEL: i32 = 12;
+/// Of the table that finds what content repeats, as a power of two: four times more, as the level has it, finds next to nothing more.
+const HASH_LOG: u32 = 21;
 /// Blocks that are copied at once.
 const AT_ONCE: u64 = 64;
 
 /// Bytes of the largest delta.
-pub const DELTA_LIMIT: u64 = (MAX_NEW * BLOCK as u64) + MAX_STEPS + (1 << 20);
+pub const DELTA_LIMIT: u64 = MAX_PACKED as u64 + MAX_STEPS + (1 << 20);
 
 /// Why bytes are no delta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +88,27 @@ impl Steps {
     }
 }
 
+/// Where packed blocks go, as long as they are few enough.
+#[derive(Default)]
+struct Packed {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl Write for Packed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.is_full |= self.bytes.len() + bytes.len() > MAX_PACKED;
+        if !self.is_full {
+            self.bytes.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl DiskDelta {
     /// What makes a disk of another; nothing where so much is new that a delta is of no use.
     pub fn between<R: Read + Seek>(
@@ -91,9 +117,9 @@ impl DiskDelta {
     ) -> io::Result<Option<DiskDelta>> {
         let at_block: BTreeMap<u64, ChunkId> = old_index.chunks().map(|(at, _, id)| (at / BLOCK as u64, id)).collect();
         let places: BTreeMap<ChunkId, u64> = at_block.iter().map(|(block, id)| (*id, *block)).collect();
-        let (mut steps, mut content, mut new_blocks) = (Steps::default(), Vec::new(), 0);
-        // Where the earlier disk is expected to go on, and where this one is.
-        let (mut next, mut at) = (0u64, 0u64);
+        let (mut steps, mut new_blocks) = (Steps::default(), 0);
+        // Where the earlier disk is expected to go on.
+        let mut next = 0u64;
         for extent in &new_index.extents {
             let blocks = extent.blocks();
             let step = match extent {
@@ -110,15 +136,11 @@ impl DiskDelta {
                     if new_blocks > MAX_NEW {
                         return Ok(None);
                     }
-                    let begin = content.len();
-                    content.resize(begin + blocks as usize * BLOCK, 0);
-                    new.read_at(at * BLOCK as u64, &mut content[begin..])?;
                     next += blocks;
                 }
                 DeltaStep::Copy { from, .. } => next = from + blocks,
                 DeltaStep::Zeros { .. } => next += blocks,
             }
-            at += blocks;
             steps.add(step);
         }
         let mut delta = DiskDelta {
@@ -129,8 +151,44 @@ impl DiskDelta {
             new_blocks,
             packed: Vec::new(),
         };
-        delta.packed = pack(&content, &delta.replaced(old)?)?;
-        Ok(Some(delta).filter(|delta| delta.steps().len() as u64 <= MAX_STEPS))
+        if delta.steps().len() as u64 > MAX_STEPS {
+            return Ok(None);
+        }
+        let Some(packed) = delta.pack(new, &delta.replaced(old)?)? else { return Ok(None) };
+        delta.packed = packed;
+        Ok(Some(delta))
+    }
+
+    /// The new blocks, with what they replace. They are read as they are packed, and the packer is told how much they are, which
+    /// is what it then holds of them. Nothing where that is of no use.
+    fn pack<R: Read + Seek>(&self, new: &mut Qcow2Reader<R>, replaced: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let mut encoder = zstd::stream::write::Encoder::with_ref_prefix(Packed::default(), LEVEL, replaced)?;
+        let length = self.new_blocks * BLOCK as u64;
+        let window = (length + replaced.len() as u64).next_power_of_two().ilog2();
+        encoder.window_log(window.clamp(10, MAX_WINDOW_LOG))?;
+        // Blocks go far before their like are found where much is new.
+        encoder.long_distance_matching(window > 22)?;
+        if window > 22 {
+            encoder.set_parameter(zstd::zstd_safe::CParameter::HashLog(HASH_LOG))?;
+        }
+        encoder.set_pledged_src_size(Some(length))?;
+        let (mut at, mut bytes) = (0, vec![0; AT_ONCE as usize * BLOCK]);
+        for step in &self.steps {
+            let (DeltaStep::Zeros { blocks } | DeltaStep::New { blocks } | DeltaStep::Copy { blocks, .. }) = *step;
+            if let DeltaStep::New { .. } = step {
+                for done in (0..blocks).step_by(AT_ONCE as usize) {
+                    let bytes = &mut bytes[..AT_ONCE.min(blocks - done) as usize * BLOCK];
+                    new.read_at((at + done) * BLOCK as u64, bytes)?;
+                    encoder.write_all(bytes)?;
+                    if encoder.get_ref().is_full {
+                        return Ok(None);
+                    }
+                }
+            }
+            at += blocks;
+        }
+        let packed = encoder.finish()?;
+        Ok(Some(packed.bytes).filter(|_| !packed.is_full))
     }
 
     /// What the earlier disk has in the place of the new blocks.
@@ -176,16 +234,17 @@ impl DiskDelta {
     }
 
     /// Its bytes.
-    pub fn write(&self) -> io::Result<Vec<u8>> {
+    pub fn write(mut self) -> io::Result<Vec<u8>> {
         let steps = self.steps();
         let packed = zstd::stream::encode_all(steps.as_slice(), LEVEL)?;
-        let mut out = MAGIC.to_vec();
+        let mut head = MAGIC.to_vec();
         let disk = [self.size, u64::from(self.cluster_bits), self.writer.level, self.writer.zstd];
         let numbers = disk.into_iter().chain([self.new_blocks, steps.len() as u64, packed.len() as u64]);
-        numbers.for_each(|number| put(&mut out, number));
-        out.extend_from_slice(&packed);
-        out.extend_from_slice(&self.packed);
-        Ok(out)
+        numbers.for_each(|number| put(&mut head, number));
+        head.extend_from_slice(&packed);
+        // In place: they may be all that there is memory for.
+        self.packed.splice(0..0, head);
+        Ok(self.packed)
     }
 
     /// Reads a delta to an image of so many bytes.
@@ -277,17 +336,6 @@ fn read_steps(mut rest: Rest<'_>, size: u64, most: u64) -> Result<Vec<DeltaStep>
         return Err(DeltaError("its steps are those of no disk"));
     }
     if content > most { Err(DeltaError("its content is too large for its image")) } else { Ok(steps) }
-}
-
-/// Packs new blocks with what they replace.
-fn pack(content: &[u8], replaced: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = zstd::stream::write::Encoder::with_ref_prefix(Vec::new(), LEVEL, replaced)?;
-    let window = (content.len() + replaced.len()).next_power_of_two().ilog2();
-    encoder.window_log(window.clamp(10, MAX_WINDOW_LOG))?;
-    // Blocks go far before their like are found where much is new.
-    encoder.long_distance_matching(window > 22)?;
-    encoder.write_all(content)?;
-    encoder.finish()
 }
 
 #[cfg(test)]

@@ -65,6 +65,47 @@ fn where_much_is_new_there_is_no_delta() {
 }
 
 #[test]
+fn the_limit_of_new_blocks_is_exact_at_both_ends() {
+    let mut random = Random(5);
+    let old = qcow2(&disk(&mut random), BITS);
+    let (piece, block) = (random.bytes(1 << 20), random.bytes(BLOCK));
+    let mut raw = piece.repeat(MAX_NEW as usize * BLOCK / piece.len());
+    let new = qcow2(&raw, BITS);
+    let text = between(&old, &new).unwrap().write().unwrap();
+    let delta = DiskDelta::read(&text, new.len() as u64).unwrap();
+    assert_eq!(delta.new_blocks, MAX_NEW);
+    assert!(applied(&delta, &old).unwrap() == raw);
+    raw.extend_from_slice(&block);
+    let new = qcow2(&raw, BITS);
+    assert!(between(&old, &new).is_none());
+    // Whoever reads one from somebody else has the same limit.
+    let blocks = MAX_NEW + 1;
+    let more =
+        DiskDelta { size: raw.len() as u64, steps: vec![DeltaStep::New { blocks }], new_blocks: blocks, ..delta };
+    let read = DiskDelta::read(&more.write().unwrap(), new.len() as u64);
+    assert_eq!(read, Err(DeltaError("it is larger than any")));
+}
+
+#[test]
+fn content_that_does_not_pack_has_a_limit_of_its_own() {
+    let mut random = Random(6);
+    let old = qcow2(&disk(&mut random), BITS);
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut noise = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let raw: Vec<u8> = std::iter::repeat_with(&mut noise).take((MAX_PACKED + (1 << 20)) / 8).flatten().collect();
+    assert!(raw.len() < MAX_NEW as usize * BLOCK);
+    assert!(between(&old, &qcow2(&raw, BITS)).is_none());
+    let less = &raw[..MAX_PACKED - (1 << 20)];
+    let text = between(&old, &qcow2(less, BITS)).unwrap().write().unwrap();
+    assert!(text.len() > less.len() && text.len() as u64 <= DELTA_LIMIT, "{}", text.len());
+}
+
+#[test]
 fn no_bytes_are_a_delta_of_another_disk_or_make_reading_panic() {
     let mut random = Random(7);
     let mut raw = disk(&mut random);
@@ -72,7 +113,7 @@ fn no_bytes_are_a_delta_of_another_disk_or_make_reading_panic() {
     (0..5).for_each(|_| edit(&mut raw, &mut random));
     let new = qcow2(&raw, BITS);
     let (good, size) = (between(&old, &new).unwrap(), new.len() as u64);
-    let text = good.write().unwrap();
+    let text = good.clone().write().unwrap();
     assert_eq!(DiskDelta::read(&text, size), Ok(good.clone()));
     for end in 0..text.len() {
         let read = DiskDelta::read(&text[..end], size);

@@ -148,6 +148,7 @@ fn side(session: &Session<'_>, path: &Path) -> Result<Side, OpsError> {
         return Ok(Side { lock, result: Some((path.to_owned(), manifest)), ..Side::default() });
     }
     if ["qcow2", "raw", "tar"].contains(&ending) {
+        fs::open(path)?;
         let (parent, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         let disk = DiskFile::named(parent, &name.to_string_lossy(), String::new())?;

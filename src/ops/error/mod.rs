@@ -231,6 +231,8 @@ impl OpsError {
             OpsError::Store(error) => of_store(error),
             OpsError::SecondBuild(status) => of_second_build(*status),
             OpsError::Interrupted => ErrorClass::Interrupted,
+            // What an operation opens by its name is what its user named, or wrote into their configuration.
+            OpsError::World(error) if error.is_wrong_kind() => ErrorClass::Usage,
             OpsError::World(_)
             | OpsError::Parse { .. }
             | OpsError::NoQemu(_)
@@ -256,6 +258,7 @@ fn of_oci(error: &OciError) -> ErrorClass {
     match error {
         OciError::Interrupted => ErrorClass::Interrupted,
         error if error.is_mismatch() => ErrorClass::Mismatch,
+        OciError::World(error) if error.is_wrong_kind() => ErrorClass::Usage,
         error if error.is_usage() => ErrorClass::Usage,
         _ => ErrorClass::Host,
     }

@@ -11,8 +11,8 @@ use crate::recipe::local::LocalReader;
 pub enum SbomError {
     /// No lock that it was built from.
     #[error(
-        "{}: the lock that it was built from is not there, nor in `lockfiles/` or the working directory\n  help: name the lock with \
-         --lock, or the recipe instead of the directory",
+        "{}: the lock that it was built from is neither in it (kiln.lock) nor in the project that it stands in or the working \
+         directory (`lockfiles/NAME.lock`, `NAME.lock`)\n  help: name the lock with --lock, or the recipe instead of the directory",
         Foreign(.0.display())
     )]
     NoLock(PathBuf),

@@ -59,8 +59,8 @@ pub enum UsageError {
     NoResult(PathBuf),
     /// A result directory whose lock is elsewhere.
     #[error(
-        "{}: the lock that it was built from is neither in it (kiln.lock) nor in `lockfiles/` or the working directory\n  help: \
-         name that lock or the recipe instead of the directory",
+        "{}: the lock that it was built from is neither in it (kiln.lock) nor in the project that it stands in or the working \
+         directory (`lockfiles/NAME.lock`, `NAME.lock`)\n  help: name that lock or the recipe instead of the directory",
         Foreign(.0.display())
     )]
     NoLockOfResult(PathBuf),

@@ -48,6 +48,7 @@ impl<'a> Subject<'a> {
 
     fn of_directory(session: &Session<'a>, options: &RecipeOptions) -> Result<Subject<'a>, OpsError> {
         let directory = RecipeOptions { lock: None, ..options.clone() }.directory()?.to_owned();
+        locked::any_result(&directory)?;
         let reading = |name: &str, bytes: u64| session.on(OpsEvent::Reading { name, bytes });
         let found = check::check(&directory, &CheckOptions { remembered: None, told: &reading })?;
         let Checked { manifest: Some(manifest), machines, differences, .. } = found else {

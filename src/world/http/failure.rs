@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ureq::http::header;
 
-use super::Answer;
+use super::{Answer, tls};
 use crate::base::Timestamp;
 use crate::world::WorldError;
 
@@ -62,15 +62,15 @@ impl Failure {
 impl From<ureq::Error> for Failure {
     fn from(error: ureq::Error) -> Failure {
         let refused = matches!(&error, ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::PermissionDenied);
-        let kind = if refused { FailureKind::Refused } else { FailureKind::Passing };
-        let mut reason = match error {
+        let fault = tls::cause(&error);
+        let lasting = fault.is_some_and(tls::is_lasting);
+        let kind = if refused || lasting { FailureKind::Refused } else { FailureKind::Passing };
+        let hint = fault.map_or("", tls::hint);
+        let reason = match &error {
             ureq::Error::Io(error) => error.to_string(),
             error => error.to_string(),
         };
-        if reason.contains("UnknownIssuer") {
-            reason += "; SSL_CERT_FILE=FILE names the authorities that are believed, in PEM";
-        }
-        Failure { reason, kind }
+        Failure { reason: reason + hint, kind }
     }
 }
 
@@ -89,13 +89,6 @@ fn retry_after(headers: &header::HeaderMap, now: Timestamp) -> Option<Duration> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_certificate_of_an_unknown_authority_has_a_way_out() {
-        let refused = |reason: &str| Failure::from(ureq::Error::Io(std::io::Error::other(reason.to_owned()))).reason;
-        assert!(refused("invalid peer certificate: UnknownIssuer").contains("; SSL_CERT_FILE=FILE names"));
-        assert!(!refused("invalid peer certificate: Expired").contains("SSL_CERT_FILE"));
-    }
 
     #[test]
     fn a_busy_server_says_seconds_or_a_date() {
