@@ -23,7 +23,7 @@ use crate::world::{WorldError, fs};
 /// (`/proc/sys/fs/pipe-max-size`).
 const PIECE: usize = 1 << 20;
 /// Bytes after which the disk is told to begin.
-const SYNC_EVERY: u64 = 64 << 20;
+const SYNC_EVERY: u64 = 16 << 20;
 
 /// An output on its way.
 pub struct PipedFile {

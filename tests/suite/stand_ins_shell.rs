@@ -12,6 +12,7 @@ const INPUTS: &str = include_str!("../../src/exec/debian/stand_ins/hwdb-inputs.s
 const EARLY: &str = include_str!("../../src/exec/debian/stand_ins/early-hwdb.sh");
 const HARDWARE: &str = include_str!("../../src/exec/debian/stand_ins/systemd-hwdb.sh");
 const HELPER: &str = include_str!("../../src/exec/debian/stand_ins/dpkg-maintscript-helper.sh");
+const UNITS: &str = include_str!("../../src/exec/debian/stand_ins/deb-systemd-helper.pl");
 const CERTIFICATES: &str = include_str!("../../src/exec/debian/stand_ins/ca-certificates-config.sh");
 
 /// A root with two rules, and a program that joins them into one file. It says a word where it is not run early.
@@ -191,30 +192,32 @@ fn a_hardware_database_that_was_not_made_in_silence_and_peace_is_made_again() {
     assert_eq!(hardware.update(), OWN, "a link among the rules");
 }
 
-/// Asks `grep` about texts and words, as the script of ca-certificates does, and in other ways.
-const CONFIG: &str = r#"
+/// Looks for names in lists, as the script of ca-certificates does.
+const CONFIG: &str = r#"#!/bin/sh
 set -e
-for text in '' '\n' 'a' 'a\n' 'b\na\n' '\na' '\na\n' '\n\n' '\n\na\n' 'x a\n' 'aa\n' '\\\n'; do
-    for word in a a.b aa '' ' a' '.' 'é' '*' '\'; do
-        printf "$text" >"$TEXT"
-        for options in '-F -q -x' '-F -c -x' '-q' '-F -x -q'; do
-            if (cat "$TEXT" | grep $options "$word") 2>/dev/null; then echo yes; else echo no; fi
-        done
-    done
+CERTS_DISABLED=$DISABLED
+CERTS_TRUST=$TRUST
+for crt in mozilla/A.crt mozilla/B.crt mozilla/B; do
+   if (echo "$CERTS_DISABLED" | grep -F -q -x "$crt") > /dev/null 2>&1; then
+     echo "disabled $crt"
+   elif (echo "$CERTS_TRUST" | grep -F -q -x "$crt") > /dev/null 2>&1; then
+     echo "trusted $crt"
+   else
+     echo "new $crt"
+   fi
 done
 echo "$0 $*"
-(echo "" | grep -F -q -x QUICK) || echo absent
 exit 4
 "#;
 
 #[test]
-fn a_word_is_looked_for_in_an_empty_text_without_a_program() {
+fn a_name_is_looked_for_in_an_empty_list_without_a_program() {
     if !judge("grep") {
         return;
     }
     let scratch = Scratch::new("stand-in-config");
     let place = scratch.path("place");
-    executable::write(&place.join("own/ca-certificates.config"), format!("#!/bin/sh{CONFIG}"));
+    executable::write(&place.join("own/ca-certificates.config"), CONFIG);
     executable::write(
         &place.join("ca-certificates.config"),
         CERTIFICATES.replace("/dev/kiln", place.to_str().unwrap()),
@@ -222,19 +225,23 @@ fn a_word_is_looked_for_in_an_empty_text_without_a_program() {
     let grep =
         format!("#!/bin/sh\necho \"$*\" >>{}\nPATH=${{PATH#*:}} exec grep \"$@\"\n", scratch.path("asked").display());
     executable::write(&scratch.path("bin/grep"), grep);
-    let run = |program: &str| {
-        let _ = fs::remove_file(scratch.path("asked"));
+    let run = |program: &str, (disabled, trust): (&str, &str)| {
+        fs::write(scratch.path("asked"), "").unwrap();
         let path = format!("{}:{}", scratch.path("bin").display(), std::env::var("PATH").unwrap());
         let mut command = Command::new(place.join(program));
-        let output = command.args(["configure", "a b"]).env("PATH", path).env("TEXT", scratch.path("text")).output();
-        let output = output.unwrap();
+        command.args(["configure", "a b"]).env("PATH", path).env("DISABLED", disabled).env("TRUST", trust);
+        let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).replace("own/", "");
-        (said, output.status.code(), fs::read_to_string(scratch.path("asked")).unwrap())
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+        (said, fs::read_to_string(scratch.path("asked")).unwrap().lines().count())
     };
-    let (own, quick) = (run("own/ca-certificates.config"), run("ca-certificates.config"));
-    assert_eq!((&quick.0, quick.1), (&own.0, own.1));
-    assert!(quick.0.ends_with("absent\n") && quick.1 == Some(4), "{quick:?}");
-    assert!(own.2.contains("QUICK") && !quick.2.contains("QUICK"));
+    let two = ("mozilla/A.crt\nmozilla/B.crt", "mozilla/B\n-x");
+    let asked = [(("", ""), 0), (("", "mozilla/A.crt"), 3), (("mozilla/B\nx", ""), 3), (two, 4)];
+    for (lists, asked) in asked {
+        let (own, quick) = (run("own/ca-certificates.config", lists), run("ca-certificates.config", lists));
+        assert_eq!(own.0, quick.0, "{lists:?}");
+        assert_eq!((own.1 > quick.1 || lists == two, quick.1), (true, asked), "{lists:?}");
+    }
 }
 
 /// Dpkg's helper is started only where it could have something to do, or something to say.
@@ -292,4 +299,54 @@ fn nothing_of_a_package_that_is_new_is_moved() {
     symlink("target", format!("{link}.dpkg-backup")).unwrap();
     let words = ["symlink_to_dir", link, "target", "2.0", "--", "configure", ""];
     assert_eq!(run("postinst", &words), format!("own {}\n", words.join(" ")));
+}
+
+/// Of a unit that is new, the helper for systemd's units is not asked what follows from that.
+#[test]
+fn nothing_is_recorded_of_a_unit_that_is_new() {
+    if !judge("perl") {
+        return;
+    }
+    let scratch = Scratch::new("stand-in-units");
+    let (etc, state) = (scratch.path("etc"), scratch.path("state"));
+    let text =
+        UNITS.replace("/etc/systemd", etc.to_str().unwrap()).replace("/var/lib/systemd", state.to_str().unwrap());
+    let helper = scratch.path("deb-systemd-helper");
+    executable::write(&helper, format!("{text}print \"own @ARGV\\n\"; exit 7;\n"));
+    fs::create_dir_all(etc.join("system")).unwrap();
+    fs::create_dir_all(&state).unwrap();
+    let asked = |words: &str, variables: &[(&str, &str)]| {
+        let mut command = Command::new(&helper);
+        command.args(words.split(' ')).env("DPKG_MAINTSCRIPT_PACKAGE", "p").env_remove("POSIXLY_CORRECT");
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(said.is_empty(), output.status.code() != Some(7), "{words}: {said}");
+        if said.is_empty() { output.status.code() } else { None }
+    };
+    let new = [("unmask u.service", 0), ("--quiet was-enabled u@1.service", 0), ("debian-installed u.timer", 1)];
+    for (words, code) in new {
+        assert_eq!(asked(words, &[]), Some(code), "{words}");
+        assert_eq!(asked(&format!("--user {words}"), &[]), Some(code), "--user {words}");
+        for variable in [("DPKG_ROOT", "/x"), ("DPKG_MAINTSCRIPT_PACKAGE", ""), ("_DEB_SYSTEMD_HELPER_DEBUG", "1")] {
+            assert_eq!(asked(words, &[variable]), None, "{words}: {variable:?}");
+        }
+    }
+    let others =
+        ["enable u.service", "update-state u.service", "was-enabled u.service", "unmask", "unmask a.service b.service"];
+    for words in
+        others.into_iter().chain(["unmask d/u.service", "unmask --quiet u.service", "--qui was-enabled u.service"])
+    {
+        assert_eq!(asked(words, &[]), None, "{words}");
+    }
+    // What an administrator or an earlier installation left.
+    symlink("/dev/null", etc.join("system/u.service")).unwrap();
+    assert_eq!(asked("unmask u.service", &[]), None);
+    assert_eq!(asked("unmask other.service", &[]), Some(0));
+    fs::create_dir(state.join("deb-systemd-user-helper-masked")).unwrap();
+    assert_eq!(asked("unmask other.service", &[]), None);
+    fs::create_dir(state.join("deb-systemd-helper-enabled")).unwrap();
+    fs::write(state.join("deb-systemd-helper-enabled/u.service.dsh-also"), "").unwrap();
+    assert_eq!(asked("--quiet was-enabled u.service", &[]), None);
+    assert_eq!(asked("debian-installed u.service", &[]), Some(0));
+    assert_eq!(asked("--user --quiet was-enabled u.service", &[]), Some(0));
 }

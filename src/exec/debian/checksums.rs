@@ -5,7 +5,8 @@
 //! after it was read here is like one that was never read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crc32fast::Hasher as Crc32;
@@ -14,11 +15,16 @@ use md5::{Digest as _, Md5};
 use super::origin::Info;
 use crate::exec::tree::{Cursor, FileType, RootError, Tree, Witness};
 use crate::format::tar::{TarEntry, TarEntryKind};
+use crate::world::fs;
 
 /// Bytes that are read at a time.
 const PIECE: usize = 256 << 10;
-/// As low as the kernel has it (`sched(7)`): whoever waits for a script waits for nothing else.
-const NICE: i32 = 19;
+/// The priority of a process's session among all others, where the kernel groups processes by session (`sched(7)`, autogroup). Scripts
+/// have a session of their own, and whoever waits for a script waits for nothing else.
+const PRIORITY: &str = "/proc/self/autogroup";
+/// As low as the kernel has it, and what it is otherwise.
+const LOWEST: i32 = 19;
+const NORMAL: i32 = 0;
 
 /// Links to the directories of the same names below `/usr`, as every Debian since 12 has them.
 const MERGED: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
@@ -42,7 +48,7 @@ pub(super) struct Checksums(BTreeMap<Vec<u8>, Known>);
 /// Reads the files that the lists of a tree name, until `stop` says that nobody needs it any more. What cannot be read is not
 /// known: dpkg will have its own words for it.
 pub(super) fn read(tree: &Tree, stop: &AtomicBool) -> Result<Checksums, RootError> {
-    let _ = rustix::process::setpriority_process(None, NICE);
+    let _low = Low::begin();
     let info = Info::read(tree)?;
     let mut known = BTreeMap::new();
     let mut cursor = Cursor::new(tree);
@@ -61,6 +67,29 @@ pub(super) fn read(tree: &Tree, stop: &AtomicBool) -> Result<Checksums, RootErro
         }
     }
     Ok(Checksums(known))
+}
+
+/// A process that works only when nobody else does.
+struct Low;
+
+impl Low {
+    /// Where the kernel does not let it, it works like any other.
+    fn begin() -> Low {
+        let _ = rustix::process::setpriority_process(None, LOWEST);
+        set_priority(LOWEST);
+        Low
+    }
+}
+
+impl Drop for Low {
+    fn drop(&mut self) {
+        set_priority(NORMAL);
+    }
+}
+
+fn set_priority(nice: i32) {
+    let _ = fs::create(Path::new(PRIORITY))
+        .and_then(|mut file| fs::context("write", Path::new(PRIORITY), write!(file, "{nice}")));
 }
 
 fn of(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<Known> {

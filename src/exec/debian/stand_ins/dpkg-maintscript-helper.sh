@@ -18,14 +18,14 @@ case $1 in
 esac
 
 # The command, its paths, perhaps a version and a package, `--`, and what the package's script was called with.
-count=0 paths_seen=0 version= path= action= old=
+count=0 end=no version='' path='' action='' old=''
 for word; do
     count=$((count + 1))
-    if [ "$paths_seen" = end ]; then
+    if [ "$end" = yes ]; then
         [ -n "$action" ] && old=$old$word || action=$word
     elif [ "$word" = -- ]; then
         [ "$count" -ge $((paths + 2)) ] && [ "$count" -le $((paths + 4)) ] || own "$@"
-        paths_seen=end
+        end=yes
     elif [ "$count" -eq 2 ]; then
         path=$word
     elif [ "$count" -eq 3 ] && [ "$paths" -eq 2 ]; then

@@ -9,9 +9,10 @@
 //! * `update-ca-certificates.pl` does the work of its namesake in one process.
 //! * `server.pl` has loaded perl's modules once and runs perl programs, their own text, in copies of itself; `client.pl` is what
 //!   lies over these programs.
+//! * `deb-systemd-helper.pl` answers before `client.pl` asks, where nothing is recorded of a unit.
 //! * `early-hwdb.sh` runs `systemd-hwdb` while other scripts run, and `systemd-hwdb.sh` hands out its result. As it is made by the
 //!   program itself, out of what the program would read, any version may be replaced.
-//! * `ca-certificates-config.sh` runs the text of its namesake without a program for each certificate.
+//! * `ca-certificates-config.sh` runs the text of its namesake without processes for each certificate.
 //! * `dpkg-maintscript-helper.sh` does nothing where its namesake would find out that there is nothing to do.
 //! * `py_compile.py` runs the text of its namesake in two processes.
 //!
@@ -95,17 +96,17 @@ fn of(programs: &[Program], tree: &Tree, directory: &Path) -> Result<StandIns, R
         let Some(own) = own.filter(|own| versions.has(own)) else { continue };
         let name = base_name(path);
         let text = match kind {
-            Kind::Text(text) => text,
+            Kind::Text(text) => (*text).to_owned(),
             Kind::Early { text, script, shared } => {
                 for (name, text) in [script, shared] {
                     place.put(name, text.as_bytes(), 0o755)?;
                 }
                 let _ = writeln!(early, "{PLACE}/{} </dev/null >/dev/null 2>&1 &", script.0);
-                text
+                (*text).to_owned()
             }
-            Kind::Perl(used) => {
+            Kind::Perl { before, modules: used } => {
                 modules.extend(*used);
-                CLIENT
+                [before, CLIENT].concat()
             }
         };
         place.put(format!("own/{name}"), &own, 0o755)?;
@@ -142,7 +143,11 @@ mod tests {
         let early = Kind::Early { text: "hands out\n", script: ("runs", "runs it\n"), shared: ("both", "for both\n") };
         [
             Program { path: "usr/bin/one", versions: known(), kind: Kind::Text("instead\n") },
-            Program { path: "usr/share/two", versions: known(), kind: Kind::Perl(&["A.pm", "B/C.pm"]) },
+            Program {
+                path: "usr/share/two",
+                versions: known(),
+                kind: Kind::Perl { before: "first\n", modules: &["A.pm", "B/C.pm"] },
+            },
             Program { path: "usr/bin/three", versions: Versions::Any, kind: early },
         ]
     }
@@ -178,7 +183,7 @@ mod tests {
         assert_eq!(found.programs, ["/usr/bin/one", "/usr/share/two", "/usr/bin/three"]);
         for (name, text) in [
             ("one", "instead\n"),
-            ("two", CLIENT),
+            ("two", &["first\n", CLIENT].concat()),
             ("server", SERVER),
             ("own/one", "its own text\n"),
             ("three", "hands out\n"),

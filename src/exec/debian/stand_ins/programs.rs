@@ -29,8 +29,8 @@ pub(super) enum Kind {
     Text(&'static str),
     /// So does this, with the result of another script, which runs beside the first ones of packages.
     Early { text: &'static str, script: (&'static str, &'static str), shared: (&'static str, &'static str) },
-    /// The server runs it; these are the modules that it loads.
-    Perl(&'static [&'static str]),
+    /// The server runs it, unless a few lines before know the answer; these are the modules that it loads.
+    Perl { before: &'static str, modules: &'static [&'static str] },
 }
 
 /// All of them.
@@ -49,22 +49,25 @@ pub(super) const PROGRAMS: [Program; 7] = [
         path: "usr/bin/deb-systemd-helper",
         // 1.65.2+deb12u1, 1.69~deb13u1, 1.69+nmu3
         versions: Versions::Known(&["a895d5f077651960b6ca4ed9c53f8b36eae422ae170f61c972d0c6579e9f8732"]),
-        kind: Kind::Perl(&[
-            "Carp/Heavy.pm",
-            "Cwd.pm",
-            "Errno.pm",
-            "Exporter/Heavy.pm",
-            "Fcntl.pm",
-            "File/Basename.pm",
-            "File/Glob.pm",
-            "File/Path.pm",
-            "File/Temp.pm",
-            "Getopt/Long.pm",
-            "IO/Handle.pm",
-            "IO/Seekable.pm",
-            "constant.pm",
-            "overload.pm",
-        ]),
+        kind: Kind::Perl {
+            before: include_str!("deb-systemd-helper.pl"),
+            modules: &[
+                "Carp/Heavy.pm",
+                "Cwd.pm",
+                "Errno.pm",
+                "Exporter/Heavy.pm",
+                "Fcntl.pm",
+                "File/Basename.pm",
+                "File/Glob.pm",
+                "File/Path.pm",
+                "File/Temp.pm",
+                "Getopt/Long.pm",
+                "IO/Handle.pm",
+                "IO/Seekable.pm",
+                "constant.pm",
+                "overload.pm",
+            ],
+        },
     },
     Program {
         path: "usr/share/debconf/frontend",
@@ -74,16 +77,19 @@ pub(super) const PROGRAMS: [Program; 7] = [
             // 1.5.91, 1.5.92
             "200c5c0f4c7ad7770e6bb192e14b5d7d668a698d661595f5836e04a365b85293",
         ]),
-        kind: Kind::Perl(&[
-            "Debconf/AutoSelect.pm",
-            "Debconf/ConfModule.pm",
-            "Debconf/Db.pm",
-            "Debconf/DbDriver/File.pm",
-            "Debconf/DbDriver/Stack.pm",
-            "Debconf/Format/822.pm",
-            "Debconf/FrontEnd/Noninteractive.pm",
-            "Debconf/Template.pm",
-        ]),
+        kind: Kind::Perl {
+            before: "",
+            modules: &[
+                "Debconf/AutoSelect.pm",
+                "Debconf/ConfModule.pm",
+                "Debconf/Db.pm",
+                "Debconf/DbDriver/File.pm",
+                "Debconf/DbDriver/Stack.pm",
+                "Debconf/Format/822.pm",
+                "Debconf/FrontEnd/Noninteractive.pm",
+                "Debconf/Template.pm",
+            ],
+        },
     },
     Program {
         path: "usr/bin/systemd-hwdb",
