@@ -1,20 +1,28 @@
-//! What a registry is shown: entries of docker's configuration, `auths` in `config.json`.
+//! What a registry is shown: entries of docker's configuration, `auths` in `config.json`, and what the programs know that it names for
+//! that (`credHelpers`, `credsStore`).
 //!
-//! Programs that hold credentials (`credsStore`, `credHelpers`) are not run: nothing of the host but kiln takes part in what kiln
-//! does. Whoever needs a registry behind one writes an entry of its own, as `docker login` does without such a program.
+//! No recipe, lock or registry has a word in which program runs: the file is the user's own.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::OciError;
-use crate::base::base64;
-use crate::world::{World, WorldError};
+use crate::base::{Foreign, base64};
+use crate::world::{KeeperAnswer, World, WorldError};
 
 /// No such file is larger.
 const LIMIT: u64 = 1 << 20;
 /// How docker calls its own registry in the file.
-const DOCKER: [&str; 4] = ["docker.io", "index.docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"];
+const DOCKER: [&str; 4] = ["docker.io", "index.docker.io", "registry-1.docker.io", DOCKER_SERVER];
+
+/// How docker calls it when it asks such a program.
+const DOCKER_SERVER: &str = "https://index.docker.io/v1/";
+/// The user name of a token (docker-credential-helpers, `credentials.Credentials`).
+const TOKEN: &str = "<token>";
+/// Characters of what a program says instead of a login.
+const SHOWN: usize = 200;
 
 /// What lets somebody in.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,16 +65,52 @@ pub(super) fn find(world: &dyn World, host: &str) -> Result<Credentials, OciErro
             Err(problem) => return Err(wrong(format!("the login for {host} is not valid: {problem}"))),
         }
     }
-    let helper = configuration.get("credHelpers").and_then(|helpers| helpers.get(host));
-    let helper = helper.or_else(|| configuration.get("credsStore")).and_then(Value::as_str);
-    Ok(Credentials::None(match helper {
-        Some(helper) => format!(
-            "{} leaves logins to docker-credential-{helper}, a program that kiln does not run; add an entry for {host} to \
-             `auths` there, or to config.json in another directory that DOCKER_CONFIG names",
-            file.display()
-        ),
-        None => format!("{} has no login for it: run docker login {host}", file.display()),
-    }))
+    let keeper = configuration.get("credHelpers").and_then(|keepers| keepers.get(host));
+    let keeper = keeper.or_else(|| configuration.get("credsStore")).and_then(Value::as_str);
+    match keeper.filter(|keeper| !keeper.is_empty()) {
+        None => Ok(Credentials::None(format!("{} has no login for it: run docker login {host}", file.display()))),
+        Some(keeper) if !keeper.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) => {
+            Err(wrong(format!("`{}` cannot be the name of a program that keeps logins", Foreign(keeper))))
+        }
+        Some(keeper) => Ok(kept(world, &format!("docker-credential-{keeper}"), host)),
+    }
+}
+
+/// What a program knows of a registry. Where it does not work, a registry may still give to everybody what is asked of it.
+fn kept(world: &dyn World, program: &str, host: &str) -> Credentials {
+    let server = if DOCKER.contains(&host) { DOCKER_SERVER } else { host };
+    let none = |why: &dyn std::fmt::Display| {
+        Credentials::None(format!("{program}, which docker's configuration names, {why}"))
+    };
+    match world.keeper(program, server) {
+        Err(error) if error.kind() == ErrorKind::NotFound => none(&"is not installed"),
+        Err(error) => none(&format!("does not work: {error}")),
+        Ok(KeeperAnswer { found: false, text }) => {
+            let text = String::from_utf8_lossy(&text);
+            let first = text.lines().next().unwrap_or_default();
+            let said: String = first.chars().take(SHOWN).collect();
+            none(&format!("has no login for it ({}): run docker login {host}", Foreign(said)))
+        }
+        Ok(KeeperAnswer { found: true, text }) => match login(&text) {
+            Some(secret) => Credentials::Known(secret),
+            // What it says may be a secret.
+            None => none(&"does not say a user name and a secret"),
+        },
+    }
+}
+
+/// A login as such programs write it: a token of a registry has a user name of its own.
+fn login(text: &[u8]) -> Option<Secret> {
+    let value: Value = serde_json::from_slice(text).ok()?;
+    let text = |name: &str| value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let (user, secret) = (text("Username")?, text("Secret")?);
+    if user.contains(':') || user.chars().chain(secret.chars()).any(char::is_control) {
+        return None;
+    }
+    Some(match user {
+        TOKEN => Secret::Refresh(secret.to_owned()),
+        user => Secret::Basic(base64::encode(format!("{user}:{secret}").as_bytes())),
+    })
 }
 
 /// The entry of a host, by its name or an address of it.
@@ -111,11 +155,19 @@ mod tests {
     use super::*;
     use crate::world::memory::MemoryWorld;
 
-    fn found(text: &str, host: &str) -> Result<String, String> {
+    fn world(text: &str) -> MemoryWorld {
         let mut world = MemoryWorld::default();
         world.variables.insert("HOME".to_owned(), "/home/user".to_owned());
         world.files.insert(Path::new("/home/user/.docker/config.json").to_owned(), text.as_bytes().to_vec());
-        match find(&world, host) {
+        world
+    }
+
+    fn found(text: &str, host: &str) -> Result<String, String> {
+        of(&world(text), host)
+    }
+
+    fn of(world: &MemoryWorld, host: &str) -> Result<String, String> {
+        match find(world, host) {
             Ok(Credentials::Known(Secret::Basic(coded))) => {
                 Ok(String::from_utf8(base64::decode(&coded).unwrap()).unwrap())
             }
@@ -138,13 +190,50 @@ mod tests {
         for (other, text) in [("registry.example", coded), ("registry.example:5001", coded), ("example:5000", coded)] {
             assert!(found(&auth(other, text), host).unwrap_err().contains("no login"), "{other}");
         }
-        let helper = "{\"auths\": {\"registry.example:5000\": {}}, \"credsStore\": \"desktop\"}";
-        assert!(
-            found(helper, host).unwrap_err().contains("docker-credential-desktop, a program that kiln does not run")
-        );
         for odd in ["{\"auth\": \"!\"}", "{\"auth\": \"dXNlcg==\"}", "{\"auth\": \"dTpwCg==\"}"] {
             assert!(found(&auth(host, odd), host).unwrap_err().contains("is not valid"), "{odd}");
         }
         assert!(found("{", host).unwrap_err().contains("not JSON"));
+    }
+
+    #[test]
+    fn programs_that_keep_logins_are_asked_as_docker_asks_them() {
+        let host = "registry.example:5000";
+        let asked = |configuration: &str, server: &str, program: &str, answer: (bool, &str)| {
+            let mut world = world(configuration);
+            let answer = KeeperAnswer { found: answer.0, text: answer.1.as_bytes().to_vec() };
+            let key = if server == "docker.io" { DOCKER_SERVER } else { server };
+            world.keepers.insert((program.to_owned(), key.to_owned()), answer);
+            of(&world, server)
+        };
+        let one = r#"{"auths": {"registry.example:5000": {}}, "credHelpers": {"registry.example:5000": "one"}, "credsStore": "all"}"#;
+        let login = (true, r#"{"ServerURL": "x", "Username": "user", "Secret": "pa:ss"}"#);
+        assert_eq!(asked(one, host, "docker-credential-one", login).unwrap(), "user:pa:ss");
+        assert_eq!(asked(one, "other.example", "docker-credential-all", login).unwrap(), "user:pa:ss");
+        assert_eq!(asked(one, "docker.io", "docker-credential-all", login).unwrap(), "user:pa:ss");
+        let token = (true, r#"{"Username": "<token>", "Secret": "t"}"#);
+        assert_eq!(asked(one, host, "docker-credential-one", token).unwrap(), "refresh t");
+        // An entry of its own comes first.
+        let both = r#"{"auths": {"registry.example:5000": {"auth": "dTpw"}}, "credsStore": "all"}"#;
+        assert_eq!(asked(both, host, "docker-credential-all", login).unwrap(), "u:p");
+        for (answer, why) in [
+            (
+                (false, "credentials not found in native keychain\n"),
+                "(credentials not found in native keychain): run docker login",
+            ),
+            ((false, "\u{1b}[2J"), "has no login for it ("),
+            ((true, "secret"), "does not say a user name and a secret"),
+            ((true, r#"{"Username": "a:b", "Secret": "t"}"#), "does not say a user name"),
+            ((true, r#"{"Username": "a", "Secret": "t\n"}"#), "does not say a user name"),
+            ((true, r#"{"Username": "a"}"#), "does not say a user name"),
+        ] {
+            let said = asked(one, host, "docker-credential-one", answer).unwrap_err();
+            assert!(said.contains(why) && !said.contains(['\u{1b}', '\n']) && !said.contains("secret\""), "{said}");
+        }
+        assert!(asked(one, host, "docker-credential-all", login).unwrap_err().contains("docker-credential-one, which"));
+        for name in ["../x", "a b", "a/b", "\u{e9}"] {
+            let said = asked(&format!("{{\"credsStore\": \"{name}\"}}"), host, "x", login).unwrap_err();
+            assert!(said.contains("cannot be the name of a program"), "{said}");
+        }
     }
 }

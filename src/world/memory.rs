@@ -5,7 +5,7 @@ use std::io::{Cursor, Write};
 use std::path::{Component, Path, PathBuf};
 
 use super::dir::Dir;
-use super::{HttpRequest, Response, World, WorldError};
+use super::{HttpRequest, KeeperAnswer, Response, World, WorldError};
 use crate::base::Timestamp;
 
 /// A machine whose whole state is in its fields.
@@ -17,6 +17,8 @@ pub struct MemoryWorld {
     pub directories: BTreeMap<PathBuf, PathBuf>,
     /// Environment variables.
     pub variables: BTreeMap<String, String>,
+    /// What programs say that keep logins, by their names and the servers.
+    pub keepers: BTreeMap<(String, String), KeeperAnswer>,
     /// Bodies by URL.
     pub pages: BTreeMap<String, Vec<u8>>,
     pub now: Timestamp,
@@ -28,6 +30,7 @@ impl Default for MemoryWorld {
             files: BTreeMap::new(),
             directories: BTreeMap::new(),
             variables: BTreeMap::new(),
+            keepers: BTreeMap::new(),
             pages: BTreeMap::new(),
             now: Timestamp(0),
         }
@@ -37,6 +40,11 @@ impl Default for MemoryWorld {
 impl World for MemoryWorld {
     /// Every address is a name of a file here, and leads nowhere else.
     fn trust(&self, _: &mut dyn Iterator<Item = String>) {}
+
+    fn keeper(&self, program: &str, server: &str) -> std::io::Result<KeeperAnswer> {
+        let answer = self.keepers.get(&(program.to_owned(), server.to_owned())).cloned();
+        answer.ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
 
     /// The clock stands still.
     fn wait(&self, _: std::time::Duration) {}

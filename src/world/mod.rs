@@ -19,6 +19,7 @@ pub(crate) mod executable;
 mod fill;
 pub mod fs;
 mod http;
+mod keeper;
 pub mod meminfo;
 pub mod memory;
 pub mod noted;
@@ -42,6 +43,7 @@ use std::time::Duration;
 use crate::base::{Foreign, Timestamp};
 
 pub use exchange::{HttpAnswer, HttpExchange, HttpMethod, NamedBy, is_same_server, joined_url};
+pub use keeper::KeeperAnswer;
 pub use output::OutputDirectory;
 pub use real::RealWorld;
 
@@ -66,6 +68,10 @@ pub trait World: Sync {
     /// Lets time pass.
     fn wait(&self, time: Duration) {
         std::thread::sleep(time);
+    }
+    /// Asks a program that keeps logins for that of a server. A world of pages has no programs.
+    fn keeper(&self, _program: &str, _server: &str) -> std::io::Result<KeeperAnswer> {
+        Err(std::io::ErrorKind::NotFound.into())
     }
     /// The user named these hosts: a recipe may name them, too, wherever they are.
     fn trust(&self, hosts: &mut dyn Iterator<Item = String>);

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::dir::Dir;
 use super::http::{AUTHORITIES_VARIABLE, Client};
-use super::{HttpAnswer, HttpExchange, HttpRequest, Response, World, WorldError, contents, fs};
+use super::{HttpAnswer, HttpExchange, HttpRequest, KeeperAnswer, Response, World, WorldError, contents, fs, keeper};
 use crate::base::Timestamp;
 
 /// The machine that kiln runs on.
@@ -58,6 +58,10 @@ impl World for RealWorld {
 
     fn env(&self, name: &str) -> Option<String> {
         std::env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
+    fn keeper(&self, program: &str, server: &str) -> std::io::Result<KeeperAnswer> {
+        keeper::ask(program, server)
     }
 
     fn now(&self) -> Timestamp {

@@ -1,5 +1,6 @@
 //! Registries that ask for a login: who is shown it, and who is not.
 
+use super::super::executable;
 use super::server::{Login, Reply, TestRegistry};
 use super::{Lab, refused, succeed, text};
 
@@ -24,8 +25,8 @@ fn user_and_password_are_those_of_docker() {
     lab.registry.state.lock().unwrap().login = Login::Basic;
     let push = || lab.kiln(&["push", "build", &lab.reference()]).output().unwrap();
     refused(&push(), 4, &["asks for a login", "docker login"]);
-    configure(&lab, "{\"credsStore\": \"desktop\"}");
-    refused(&push(), 4, &["docker-credential-desktop, a program that kiln does not run"]);
+    configure(&lab, "{\"credsStore\": \"kiln-no-such\"}");
+    refused(&push(), 4, &["docker-credential-kiln-no-such, which docker's configuration names, is not installed"]);
     configure(&lab, "{\"auths\": {\"other.example\": {\"auth\": \"dXNlcjpzZWNyZXQ=\"}}}");
     refused(&push(), 4, &["has no login for it"]);
     configure(&lab, &format!("{{\"auths\": {{\"{}\": {{\"auth\": \"dXNlcjp3cm9uZw==\"}}}}}}", lab.registry.host()));
@@ -39,6 +40,28 @@ fn user_and_password_are_those_of_docker() {
     // In another directory, as docker has it.
     std::fs::rename(lab.path(".docker"), lab.path("elsewhere")).unwrap();
     succeed(lab.kiln(&["pull", &lab.reference()]).env("DOCKER_CONFIG", lab.path("elsewhere")));
+}
+
+/// Docker's credential helpers.
+#[test]
+fn a_program_that_keeps_logins_is_asked() {
+    let lab = Lab::new("keeper", 1000);
+    lab.registry.state.lock().unwrap().login = Login::Basic;
+    configure(&lab, &format!("{{\"credHelpers\": {{\"{}\": \"test\"}}}}", lab.registry.host()));
+    let keeper =
+        |script: &str| executable::write(&lab.path("bin/docker-credential-test"), format!("#!/bin/sh\n{script}\n"));
+    let path = format!("{}:{}", lab.path("bin").display(), std::env::var("PATH").unwrap());
+    let push = || lab.kiln(&["push", "build", &lab.reference()]).env("PATH", &path).output().unwrap();
+    keeper("echo credentials not found; exit 1");
+    refused(&push(), 4, &["docker-credential-test", "has no login for it (credentials not found)", "docker login"]);
+    keeper("printf '{\"Username\": \"user\", \"Secret\": \"wrong\"}'");
+    refused(&push(), 4, &["it refuses the login"]);
+    let host = lab.registry.host();
+    keeper(&format!(
+        "read server; [ \"$1 $server\" = \"get {host}\" ] && echo '{{\"Username\": \"user\", \"Secret\": \"secret\"}}'"
+    ));
+    let pushed = push();
+    assert!(pushed.status.success(), "{}", text(&pushed));
 }
 
 #[test]
