@@ -1,5 +1,5 @@
-//! Ctrl-C: the first one ends what runs and lets it clean up; what does not end soon is left to the next kiln, which
-//! sweeps it. Every phase of every command ends with the same exit code, whichever of SIGINT, SIGTERM and SIGHUP it was.
+//! Ctrl-C: the first one ends what runs and lets it clean up; of what does not end soon, files without a name are removed, and the rest
+//! is left to the next kiln, which sweeps it. Every phase of every command ends with the same exit code, whichever of SIGINT, SIGTERM and SIGHUP it was.
 
 use std::sync::Once;
 
@@ -8,7 +8,7 @@ use signal_hook::iterator::Signals;
 
 use crate::exec::interrupt::{self, Stopping};
 use crate::ops::ErrorClass;
-use crate::world::{fs, passphrase};
+use crate::world::{fs, passphrase, unfinished};
 
 /// What the user is told in the end, whichever way it comes.
 pub const INTERRUPTED_MESSAGE: &str = "interrupted; finished steps are kept. Run the same command to resume.";
@@ -45,6 +45,7 @@ fn follow(mut signals: Signals) {
 
 fn end() -> ! {
     passphrase::show_again();
+    unfinished::remove();
     std::process::exit(i32::from(ErrorClass::Interrupted.exit_code()))
 }
 

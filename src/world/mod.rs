@@ -35,6 +35,7 @@ mod remove;
 mod socket;
 pub mod sparse;
 mod stream;
+pub mod unfinished;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

@@ -14,8 +14,8 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::WorldError;
 use super::context::{context, plain};
+use super::{WorldError, unfinished};
 
 /// Around the random part of a name.
 const PREFIX: &str = ".kiln-";
@@ -144,6 +144,7 @@ impl OutputDirectory {
             let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
             let there = rustix::fs::statat(&self.fd, &name, AtFlags::SYMLINK_NOFOLLOW);
             if locked != Err(Errno::WOULDBLOCK) && !matches!(there, Err(Errno::NOENT)) {
+                unfinished::note(&self.fd, &name);
                 return Ok(NewFile { directory: self, name: Some(name), file: File::from(file) });
             }
             // Out of step with a process that sweeps again and again on a busy machine.
@@ -203,7 +204,7 @@ impl NewFile<'_> {
         if let Some(random) = &self.name {
             let fd = &self.directory.fd;
             context("write", &path, rustix::fs::renameat(fd, random, fd, name).map_err(Into::into))?;
-            self.name = None;
+            self.is_named();
         }
         Ok(())
     }
@@ -214,7 +215,7 @@ impl NewFile<'_> {
         let Some(random) = &self.name else { return Ok(false) };
         let fd = &self.directory.fd;
         match rustix::fs::renameat_with(fd, random, fd, name, RenameFlags::NOREPLACE) {
-            Ok(()) => self.name = None,
+            Ok(()) => self.is_named(),
             Err(Errno::EXIST) => return Ok(false),
             // A file system that cannot do this in one step has hard links, whose random name then goes away.
             Err(Errno::INVAL | Errno::NOSYS) => match rustix::fs::linkat(fd, random, fd, name, AtFlags::empty()) {
@@ -224,6 +225,13 @@ impl NewFile<'_> {
             Err(error) => context("write", &path, Err(error.into()))?,
         }
         Ok(true)
+    }
+
+    /// It stays.
+    fn is_named(&mut self) {
+        if let Some(random) = self.name.take() {
+            unfinished::forget(&random);
+        }
     }
 
     /// Everything before the name: the mode, and bytes that outlast a power failure.
@@ -243,6 +251,7 @@ impl Drop for NewFile<'_> {
         if let Some(name) = &self.name {
             // The error that matters is the first one; a left-over temporary file is only untidy.
             let _ = rustix::fs::unlinkat(&self.directory.fd, name, AtFlags::empty());
+            unfinished::forget(name);
         }
     }
 }

@@ -140,3 +140,17 @@ fn what_is_just_being_made_is_not_swept() {
     });
     assert_eq!(fs::read(&checkout.work().join("file"), 10).unwrap(), b"whole");
 }
+
+#[test]
+fn files_without_a_name_go_with_the_process() {
+    let checkout = Checkout::new("unfinished");
+    let directory = OutputDirectory::given(&checkout.work()).unwrap();
+    let (done, dropped, unfinished) = (directory.begin(), directory.begin(), directory.begin());
+    done.unwrap().finish(OsStr::new("done"), 0o644).unwrap();
+    drop(dropped);
+    let unfinished = unfinished.unwrap();
+    unfinished::remove_in(&directory.fd);
+    assert_eq!(fs::names(&checkout.work()).unwrap(), ["done"]);
+    let error = unfinished.finish(OsStr::new("late"), 0o644).unwrap_err();
+    assert!(error.to_string().contains("late"), "{error}");
+}

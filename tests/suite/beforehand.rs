@@ -82,7 +82,7 @@ fn tests_are_refused_before_the_build_if_their_results_have_no_place() {
     for (words, code, said) in [
         (&["--junit", "@missing/x.xml"][..], 4, "No such file"),
         (&["--junit", "@full"], 2, "is a directory"),
-        (&["--logs", "@plain"], 4, "Not a directory"),
+        (&["--logs", "@plain"], 2, "Not a directory"),
         (&["--disk-size", "1GiB"], 2, "the file system of image cxl-quick has 2GiB"),
     ] {
         let output = lab.kiln("test", words);

@@ -21,7 +21,11 @@ fn a_terminal_shows_what_is_typed_after_a_signal_during_a_passphrase() {
     let secret = [b"EdScB2".as_slice(), &[0; 32], &[0, 128, 0, 0, 0, 0, 0, 0], &[0, 64, 0, 0, 0, 0, 0, 0], &[7; 104]];
     let text = format!("untrusted comment: minisign encrypted secret key\n{}\n", base64::encode(&secret.concat()));
     std::fs::write(scratch.path("mini.key"), text).unwrap();
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+    // Where this process was started with `nohup`, so is kiln.
+    let ignored = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = ignored.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    let hangs_up = u64::from_str_radix(ignored, 16).unwrap() & 1 == 0;
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP].into_iter().take(if hangs_up { 3 } else { 2 }) {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let ours = rustix::pty::openpt(flags).unwrap();
         rustix::pty::unlockpt(&ours).unwrap();

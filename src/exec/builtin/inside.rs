@@ -45,8 +45,12 @@ enum News {
     Warning(String),
 }
 
-/// Carries a builtin step out in a process of its own.
+/// Carries a builtin step out in a process of its own, unless it has nothing to look at.
 pub fn carry_out(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), SandboxError> {
+    if super::root::has_nothing_to_do(builtin, context) {
+        let failed = |error: super::BuiltinError| told(&error.into());
+        return super::run(builtin, context).map_err(|error| SandboxError::from(failed(error)));
+    }
     let request = Request {
         builtin: builtin.clone(),
         step: context.step.to_owned(),
@@ -92,10 +96,12 @@ fn hear(context: &BuiltinContext<'_>, line: &str) {
 }
 
 pub fn inside(argument: &str) -> Result<(), EntryError> {
-    entered(argument).map_err(|failure| EntryError {
-        message: failure.to_string(),
-        data: serde_json::to_value(&failure).unwrap_or_default(),
-    })
+    entered(argument).map_err(|failure| told(&failure))
+}
+
+/// A failure as it crosses a process.
+fn told(failure: &StepFailure) -> EntryError {
+    EntryError { message: failure.to_string(), data: serde_json::to_value(failure).unwrap_or_default() }
 }
 
 fn entered(argument: &str) -> Result<(), StepFailure> {

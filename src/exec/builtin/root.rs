@@ -6,8 +6,12 @@ use super::{BuiltinContext, BuiltinError, input};
 use crate::exec::debian::{self, Job};
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::HostPath;
+use crate::plan::Builtin;
 use crate::plan::root::{BaseSpec, RootSpec, TRACES};
 use crate::world::fs;
+
+/// The list of paths that depend on the host name, when there are none.
+const NO_TRACES: &[u8] = b"[]";
 
 /// Largest description of a step.
 const SPEC_LIMIT: u64 = 64 << 20;
@@ -23,6 +27,12 @@ pub fn named(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let traces: Vec<String> = spec(context, TRACES)?;
     let spec: BaseSpec = spec(context, "base.json")?;
     Ok(debian::named(&job(context), &spec, &traces)?)
+}
+
+/// Whether a step of [`named`] leaves nothing because nothing depends on the name. It then reads what kiln wrote and no package.
+pub fn has_nothing_to_do(builtin: &Builtin, context: &BuiltinContext<'_>) -> bool {
+    let traces = || fs::read(context.inputs.get(TRACES)?, NO_TRACES.len() as u64).ok();
+    matches!(builtin, Builtin::Named(_)) && traces().is_some_and(|traces| traces == NO_TRACES)
 }
 
 /// Carries [`crate::plan::Builtin::Root`] out.

@@ -55,15 +55,15 @@ pub(super) fn read(tree: &Tree, stop: &AtomicBool) -> Result<Checksums, RootErro
     let mut buffer = vec![0; PIECE];
     for stem in &info.stems {
         for (path, _) in listed(&info.text(stem, "md5sums")) {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(Checksums(known));
-            }
             let opened = cursor.at(path).and_then(|place| match place.stat()?.kind {
                 FileType::RegularFile => place.read().map(|(file, _)| Some(file)),
                 _ => Ok(None),
             });
-            let found = opened.ok().flatten().and_then(|mut file| of(&mut file, &mut buffer).ok());
+            let found = opened.ok().flatten().and_then(|mut file| of(&mut file, &mut buffer, stop).ok());
             known.extend(found.map(|found| (in_archive(path).into_bytes(), found)));
+            if stop.load(Ordering::Relaxed) {
+                return Ok(Checksums(known));
+            }
         }
     }
     Ok(Checksums(known))
@@ -92,9 +92,13 @@ fn set_priority(nice: i32) {
         .and_then(|mut file| fs::context("write", Path::new(PRIORITY), write!(file, "{nice}")));
 }
 
-fn of(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<Known> {
+fn of(file: &mut impl Read, buffer: &mut [u8], stop: &AtomicBool) -> std::io::Result<Known> {
     let (mut size, mut quick, mut slow) = (0, Crc32::new(), Md5::new());
     loop {
+        // A hole of a script's making may be read for hours.
+        if stop.load(Ordering::Relaxed) {
+            return Err(std::io::ErrorKind::Interrupted.into());
+        }
         let count = file.read(buffer)?;
         if count == 0 {
             return Ok(Known { size, quick: quick.finalize(), checksum: slow.finalize().into() });

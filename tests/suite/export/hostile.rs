@@ -203,7 +203,7 @@ fn interrupted(lab: &Lab, format: &str) {
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{format}: {}", text(&output));
-    assert!(lab.names().is_empty(), "{format}: {:?}", lab.names());
+    assert!(lab.names().is_empty(), "{format}: {:?}, {}", lab.names(), text(&output));
 }
 
 #[test]
