@@ -228,17 +228,30 @@ impl Archived {
     }
 }
 
+/// What is known of a tree's archive when something happens between reading its files and writing it.
+#[cfg(test)]
+pub(super) fn written(scratch: &crate::exec::tree::tests::Scratch, happens: impl FnOnce(&Tree)) -> Archived {
+    use crate::base::Timestamp;
+    use crate::exec::tree::{Times, pack};
+    let tree = scratch.tree();
+    let known = read(&tree, &AtomicBool::new(false)).unwrap();
+    happens(&tree);
+    let times = Times::begin(&tree, Timestamp(1)).unwrap();
+    let mut nobody = ();
+    let mut watched = Watched::new(&known, &mut nobody);
+    pack::write(&tree, (Timestamp(1), &times), &scratch.outside().join("tar"), &mut watched).unwrap();
+    watched.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Timestamp;
     use crate::exec::tree::tests::Scratch;
-    use crate::exec::tree::{Times, pack};
 
     /// A tree with packages' files, in which something happens after they were read.
     fn archived(name: &str, happens: impl FnOnce(&Tree)) -> Archived {
         let scratch = Scratch::new(name);
-        let tree = scratch.tree();
+        let tree = &scratch.tree();
         for directory in ["usr/bin", "usr/lib", "opt", "var/lib/dpkg/info"] {
             tree.directory(directory).unwrap();
         }
@@ -253,13 +266,7 @@ mod tests {
         tree.at("opt/same").unwrap().make_name_of(&tree.at("opt/three").unwrap()).unwrap();
         tree.put("var/lib/dpkg/info/p.list", b"", 0o644).unwrap();
         tree.put("var/lib/dpkg/info/p.md5sums", list.as_bytes(), 0o644).unwrap();
-        let known = read(&tree, &AtomicBool::new(false)).unwrap();
-        happens(&tree);
-        let times = Times::begin(&tree, Timestamp(1)).unwrap();
-        let mut nobody = ();
-        let mut watched = Watched::new(&known, &mut nobody);
-        pack::write(&tree, (Timestamp(1), &times), &scratch.outside().join("tar"), &mut watched).unwrap();
-        watched.finish()
+        written(&scratch, happens)
     }
 
     fn hex(text: &str) -> String {

@@ -110,7 +110,74 @@ pub(super) fn well_formed(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::checksums::written;
     use super::*;
+    use crate::exec::tree::tests::Scratch;
+    use crate::plan::root::PathFilters;
+
+    fn hex(text: &str) -> String {
+        Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether dpkg need not be asked about a package with a file and a configuration file after something happened to it.
+    fn is_sound(name: &str, exclude: &[&str], happens: impl FnOnce(&Tree)) -> bool {
+        let scratch = Scratch::new(name);
+        let tree = scratch.tree();
+        for directory in ["etc", "usr/bin", "var/lib/dpkg/info"] {
+            tree.directory(directory).unwrap();
+        }
+        let put = |path: &str, text: &str| tree.put(path, text.as_bytes(), 0o644).unwrap();
+        put("usr/bin/p", "program");
+        put("etc/p.conf", "settings");
+        put("var/lib/dpkg/info/p:amd64.list", "/.\n/etc\n/etc/p.conf\n/usr\n/usr/bin\n/usr/bin/p\n");
+        put("var/lib/dpkg/info/p:amd64.md5sums", &format!("{}  usr/bin/p\n", hex("program")));
+        let conffile = format!("Conffiles:\n /etc/p.conf {}\n", hex("settings"));
+        put("var/lib/dpkg/status", &format!("Package: p\nArchitecture: amd64\n{conffile}Version: 1\n\n"));
+        put("var/lib/dpkg/diversions", "");
+        let archived = written(&scratch, happens);
+        let exclude = exclude.iter().map(|pattern| (*pattern).to_owned()).collect();
+        let filters = PathFilters { exclude, include: Vec::new() };
+        let filter = PathFilter::new(&filters);
+        let package = RootPackage {
+            input: "p.deb".to_owned(),
+            name: "p".to_owned(),
+            version: "1".to_owned(),
+            architecture: "amd64".to_owned(),
+        };
+        Sound::read(&tree, &filter, &archived).unwrap().is(&package)
+    }
+
+    #[test]
+    fn dpkg_is_asked_whenever_anything_is_in_doubt() {
+        assert!(is_sound("sound", &[], |_| ()));
+        type Change = (&'static str, fn(&Tree));
+        let changes: [Change; 9] = [
+            ("changed", |tree| tree.put("usr/bin/p", b"pr0gram", 0o644).unwrap()),
+            ("removed", |tree| tree.remove("usr/bin/p").unwrap()),
+            ("link", |tree| tree.link("usr/bin/p", "elsewhere").unwrap()),
+            ("directory", |tree| {
+                tree.remove("usr/bin/p").unwrap();
+                tree.directory("usr/bin/p").unwrap();
+            }),
+            ("conffile", |tree| tree.put("etc/p.conf", b"other", 0o644).unwrap()),
+            ("no-conffile", |tree| tree.remove("etc/p.conf").unwrap()),
+            ("diverted", |tree| {
+                tree.put("var/lib/dpkg/diversions", b"/usr/bin/p\n/usr/bin/p.other\nq\n", 0o644).unwrap();
+            }),
+            ("sums", |tree| {
+                let sums = format!("{}  usr/bin/p\n", hex("another program"));
+                tree.put("var/lib/dpkg/info/p:amd64.md5sums", sums.as_bytes(), 0o644).unwrap();
+            }),
+            ("status", |tree| tree.put("var/lib/dpkg/status", b"Package: q\nArchitecture: amd64\n\n", 0o644).unwrap()),
+        ];
+        for (name, change) in changes {
+            assert!(!is_sound(&format!("sound-{name}"), &[], change), "{name}");
+        }
+        // What the recipe leaves out is not missed.
+        let left_out = ["/usr/bin/*", "/etc/p.conf"];
+        let remove = |tree: &Tree| ["usr/bin/p", "etc/p.conf"].iter().for_each(|path| tree.remove(path).unwrap());
+        assert!(is_sound("sound-left-out", &left_out, remove));
+    }
 
     #[test]
     fn lists_of_checksums_are_read_as_dpkg_reads_them() {
