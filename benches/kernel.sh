@@ -65,7 +65,9 @@ if [ -n "${LOCK:-}" ]; then cp "$LOCK" "$lock"; else quietly "$work/log" "$kiln"
 build() { # OPTION...
     "$kiln" build --lock "$lock" --out "$work/ours" --jobs "$jobs" "$@" "$recipe"
 }
-quietly "$work/log" build
+# What the step needs, and the kernel as well; where a kept store has everything but the kernel, the first round compiles it.
+missing=$("$kiln" plan --lock "$lock" "$recipe" | awk 'length($1) == 12 && $2 != "kernel-build" && !/ cached$/')
+[ -z "$missing" ] || quietly "$work/log" build
 
 action() { # PREFIX OF A STEP: under which name the store keeps its result
     "$kiln" plan --json --lock "$lock" "$recipe" | awk -v step="\"$1" '
@@ -76,6 +78,7 @@ digests() { # RESULT: it is a REAPI message, in which digests stand as text.
 }
 forget() { # PREFIX OF A STEP: its result, and the files that it made
     result=$(action "$1")
+    [ -e "$KILN_STORE/ac/$result" ] || return 0
     digests "$result" | while read -r digest; do rm -f "$KILN_STORE/cas/$digest"; done
     rm -f "$KILN_STORE/ac/$result"
 }
@@ -83,7 +86,6 @@ tree=$(digests "$(action "tools kernel-build")" | while read -r digest; do
     [ ! -d "$KILN_STORE/tree/$digest" ] || echo "$KILN_STORE/tree/$digest"
 done | sed -n 1p)
 source=$(sed -n 's/.*name = "linux-source-[0-9].*sha256 = "\([0-9a-f]*\)".*/\1/p' "$lock" | sed -n 1p)
-config=$(find "$work/ours" -name kernel.config | sed -n 1p)
 
 # The peer's root: the tools' entries, read-only, on a file system of its own, as in kiln's sandbox.
 cat > "$work/enter" <<'ENTER'
@@ -131,7 +133,7 @@ for round in $(seq "$rounds"); do
     rm -rf --one-file-system "$work/peer"
     mkdir "$work/peer"
     cp "$KILN_STORE/cas/$source" "$work/peer/source.deb"
-    cp "$config" "$work/peer/kernel.config"
+    cp "$(find "$work/ours" -name kernel.config | sed -n 1p)" "$work/peer/kernel.config"
     cp "$work/run" "$work/peer/run"
     seconds peer peer
     echo " round $round: ours $(last ours); peer $(last peer) ($(cat "$work/peer/times"))"

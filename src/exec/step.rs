@@ -184,11 +184,11 @@ fn work(
         && let Some(error) = build.broken_pipe()
     {
         return Err(match error {
-            PipeError::TooMuch { limit, .. } => {
+            PipeError::TooMuch { limit, .. } if ready.options.limits.disk == Some(limit) => {
                 let exceeded = Exceeded { bound: Bound::Disk, limit, detail: String::new() };
                 Trouble::Step(SandboxError::Limit(exceeded).into())
             }
-            PipeError::Store(error) => refused(ready, error),
+            error => refused(ready, error.into()),
         });
     }
     executed.map_err(|error| match error {

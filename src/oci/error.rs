@@ -46,6 +46,9 @@ pub enum OciError {
     /// A directory that no artifact is written to.
     #[error("{}: neither an OCI image layout nor an empty directory", Foreign(.0.display()))]
     NoLayout(PathBuf),
+    /// A directory that holds no artifacts.
+    #[error("{}: not an OCI image layout: it has no file `oci-layout`", Foreign(.0.display()))]
+    NotLayout(PathBuf),
     /// The configuration of docker cannot be read.
     #[error("{}: {problem}", Foreign(file.display()))]
     Configuration { file: PathBuf, problem: String },
@@ -90,7 +93,13 @@ impl OciError {
 
     /// Whether kiln was asked for something that there is not.
     pub fn is_usage(&self) -> bool {
-        matches!(self, OciError::Reference { .. } | OciError::NoLayout(_) | OciError::Configuration { .. })
+        matches!(
+            self,
+            OciError::Reference { .. }
+                | OciError::NoLayout(_)
+                | OciError::NotLayout(_)
+                | OciError::Configuration { .. }
+        )
     }
 }
 

@@ -64,6 +64,9 @@ impl Layout {
     /// Its manifests.
     fn index(&self) -> Result<ImageIndex, OciError> {
         let dir = Dir::open_named(&self.directory)?;
+        if matches!(dir.kind(LAYOUT_MARKER), Err(Odd::Missing)) {
+            return Err(OciError::NotLayout(self.directory.clone()));
+        }
         let marker: serde_json::Value = serde_json::from_slice(&self.small(&dir, LAYOUT_MARKER)?)
             .map_err(|error| self.invalid(LAYOUT_MARKER, error))?;
         match marker.get("imageLayoutVersion").and_then(|version| version.as_str()) {

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
-use super::take::{Taking, TransientFile, replaced};
+use super::take::{LARGEST, Taking, TransientFile, replaced};
 use super::{Output, Store, StoreError};
 use crate::base::{Digest, Hasher};
 use crate::world::dir::{Dir, HeldEntry};
@@ -85,8 +85,10 @@ impl From<io::Error> for Trouble {
 }
 
 impl Store {
-    /// Makes a pipe for an output in a directory that a sandbox is about to get; more than `limit` bytes are refused.
+    /// Makes a pipe for an output in a directory that a sandbox is about to get; more than `limit` bytes are refused, and more than
+    /// [`LARGEST`] as in any other output.
     pub fn pipe(&self, directory: &Dir, name: &str, limit: u64) -> Result<PipedFile, StoreError> {
+        let limit = limit.min(LARGEST);
         let failed = |error: WorldError| self.failure(error);
         let (held, pipe) = directory.make_pipe(name).map_err(failed)?;
         // Where the kernel gives less, the writer waits more often.

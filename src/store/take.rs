@@ -18,7 +18,7 @@ use crate::world::{fs, sparse};
 
 /// Bytes of the largest file that is taken: that of a disk image is no larger, and a hole of a million terabytes, which
 /// costs its maker nothing, would be read for years.
-const LARGEST: u64 = 256 << 30;
+pub(super) const LARGEST: u64 = 256 << 30;
 /// Bytes of the largest raw disk that only a conversion reads: the largest image of a recipe, and room for its partitions.
 const LARGEST_TRANSIENT: u64 = (2 << 40) + (64 << 30);
 

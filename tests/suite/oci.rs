@@ -165,6 +165,12 @@ fn a_layout_has_the_same_bytes_whoever_pushes_and_is_pulled_as_it_was_built() {
         2,
         &["neither an OCI image layout nor an empty"],
     );
+    std::fs::create_dir(lab.path("empty")).unwrap();
+    for directory in ["mine", "empty"] {
+        let pulled = lab.kiln(&["pull", &format!("oci:{directory}")]).output().unwrap();
+        refused(&pulled, 2, &[&format!("{directory}: not an OCI image layout: it has no file `oci-layout`")]);
+    }
+    refused(&lab.kiln(&["pull", "oci:nowhere"]).output().unwrap(), 4, &["nowhere"]);
 }
 
 #[test]
