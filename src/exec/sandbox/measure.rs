@@ -60,10 +60,24 @@ impl Proc {
         pids.filter_map(|pid| task(pid, &self.text(pid, "stat")?, self.page)).collect()
     }
 
+    /// Threads of the whole machine, whatever the namespace.
+    pub(super) fn threads(&self) -> Option<u64> {
+        threads(&self.file("loadavg")?)
+    }
+
+    /// Bytes of memory that the whole machine could not give to others: nothing that a file on a disk has as well.
+    pub(super) fn taken(&self) -> Option<u64> {
+        taken(&self.file("meminfo")?)
+    }
+
     /// A file of a process.
     pub(super) fn text(&self, pid: u32, name: &str) -> Option<String> {
+        self.file(&format!("{pid}/{name}"))
+    }
+
+    fn file(&self, path: &str) -> Option<String> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = rustix::fs::openat(&self.dir, format!("{pid}/{name}"), flags, Mode::empty()).ok()?;
+        let file = rustix::fs::openat(&self.dir, path, flags, Mode::empty()).ok()?;
         let mut bytes = Vec::new();
         std::fs::File::from(file).take(LIMIT).read_to_end(&mut bytes).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
@@ -118,6 +132,22 @@ impl Proc {
     }
 }
 
+/// The number behind the slash of `loadavg`.
+fn threads(text: &str) -> Option<u64> {
+    text.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
+}
+
+/// Of `meminfo` what is neither available, nor free in the swap.
+fn taken(text: &str) -> Option<u64> {
+    let field = |wanted: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(wanted))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
+    };
+    let memory = field("MemTotal:")?.checked_sub(field("MemAvailable:")?)?;
+    let swap = field("SwapTotal:")?.checked_sub(field("SwapFree:")?)?;
+    memory.checked_add(swap)?.checked_mul(1 << 10)
+}
+
 /// One line of `stat`. The name stands in parentheses and may have some itself.
 fn task(pid: u32, line: &str, page: u64) -> Option<Task> {
     let (front, rest) = line.rsplit_once(')')?;
@@ -157,6 +187,21 @@ mod tests {
         assert_eq!((task.cpu, task.cpu_of_children, task.threads, task.start), (125, 15, 3, 1234));
         assert_eq!(task.resident, 5 * 4096);
         assert_eq!(super::task(7, "7 (short) S 1", 4096), None);
+    }
+
+    #[test]
+    fn what_the_machine_uses_is_no_less_than_what_one_process_does() {
+        assert_eq!(threads("0.20 0.18 0.12 1/803 11206\n"), Some(803));
+        let text = "MemTotal:    1000 kB\nMemFree:     100 kB\nMemAvailable:   700 kB\nSwapTotal:   50 kB\nSwapFree:   40 kB\n";
+        assert_eq!(taken(text), Some((300 + 10) << 10));
+        // What is no number of this kind is no reason to look away.
+        assert_eq!(
+            (threads("0.20"), taken("MemTotal: 1000 kB\n"), taken(&text.replace("700", "7000"))),
+            (None, None, None)
+        );
+        let proc = Proc::open().unwrap();
+        let own = proc.tasks().into_iter().find(|task| task.pid == std::process::id()).unwrap();
+        assert!(proc.threads().unwrap() >= own.threads && proc.taken().unwrap() > 0);
     }
 
     #[test]

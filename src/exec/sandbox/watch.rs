@@ -4,7 +4,8 @@
 //! Input: [`Limits`]. Output: messages to kiln: [`Message::Silent`], or a failure that names the bound. Control groups
 //! are exact where they can be had ([`super::cgroup`]); this works everywhere, a fifth of a second late.
 //!
-//! Measures that are cheap and too high come first, and only when those pass a bound comes the one that is right.
+//! Measures that are cheap and too high come first, and only when those pass a bound comes the one that is right. What the
+//! whole machine uses is the cheapest: as long as that is within the bounds, processes are looked at rarely.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,11 +24,13 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Looking takes no more of a processor than one part in so many, but for this: on a busy machine a look takes long by waiting.
 const POLL_CPU_DIVISOR: u32 = 25;
 const LONGEST_POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Between two looks at disks, and between two exact measures.
+/// Between two looks at disks, and between two exact measures; and between two at processes where the whole machine is within the bounds.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two walks through what was written without suspicion, and no more of the time than one part in so many.
 const WALK_INTERVAL: Duration = Duration::from_secs(15);
-const WALK_TIME_DIVISOR: u32 = 100;
+const WALK_TIME_DIVISOR: u32 = 500;
+/// The part of the bound on memory that the machine may use before anybody looks at who does: the system's word for it is an estimate.
+const CALM_MEMORY: (u64, u64) = (3, 4);
 /// `TMPFS_MAGIC` of `include/uapi/linux/magic.h`.
 const TMPFS: i64 = 0x0102_1994;
 
@@ -101,12 +104,19 @@ impl Watch {
     }
 
     fn run(self, proc: &Proc, wires: &Wires) {
-        let mut idle = Idle::new(Instant::now(), self.limits.notice().map(Duration::from_secs));
+        let notice = self.limits.notice().map(Duration::from_secs);
+        let mut idle = Idle::new(Instant::now(), notice);
+        let rarely = notice.map_or(MEASURE_INTERVAL, |notice| MEASURE_INTERVAL.min(notice / 2));
         let now = Instant::now();
         let mut walks = Walks { free: self.free.clone(), suspicious: now, next: now + WALK_INTERVAL };
-        let mut rested = Instant::now();
+        let (mut rested, mut looked) = (Instant::now(), Instant::now());
         loop {
             let began = Instant::now();
+            if began.duration_since(looked) < rarely && self.is_calm(proc) {
+                std::thread::sleep(POLL_INTERVAL);
+                continue;
+            }
+            looked = began;
             let tasks = proc.tasks();
             let rare = began.duration_since(rested) > MEASURE_INTERVAL;
             let exceeded = self
@@ -126,6 +136,13 @@ impl Watch {
             }
             std::thread::sleep((began.elapsed() * POLL_CPU_DIVISOR).clamp(POLL_INTERVAL, LONGEST_POLL_INTERVAL));
         }
+    }
+
+    /// Whether the whole machine has no more processes than the sandbox may have, and takes less memory.
+    fn is_calm(&self, proc: &Proc) -> bool {
+        let few = self.limits.processes.is_none_or(|limit| proc.threads().is_some_and(|all| all <= limit));
+        let (part, of) = CALM_MEMORY;
+        few && self.limits.memory.is_none_or(|limit| proc.taken().is_some_and(|all| all <= limit / of * part))
     }
 
     fn processes(&self, tasks: &[Task]) -> Option<Exceeded> {
