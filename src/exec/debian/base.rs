@@ -168,9 +168,13 @@ impl Base<'_> {
         // A package that moves others' files out of the way could move what lies under a stand-in, which stays where it is.
         let moves = |package: &Known| {
             package.diverts() && package.preinst().is_some_and(|script| stand_ins::may_be_moved_by(&script))
-                || package.scripts().any(|script| stand_ins::are_handled_by(&script))
+                || package
+                    .scripts()
+                    .any(|script| stand_ins::are_handled_by(&script) || stand_ins::may_be_moved_later_by(&script))
         };
-        let quicker = self.job.stand_ins.as_ref().filter(|_| !layer.packages.iter().any(moves));
+        let is_first = layer.range.start == 0;
+        let handled = layer.packages.iter().any(moves) || !is_first && stand_ins::are_handled_in(self.tree)?;
+        let quicker = self.job.stand_ins.as_ref().filter(|_| !handled);
         let quicker = quicker.map_or(Ok(StandIns::default()), |directory| stand_ins::prepare(self.tree, directory))?;
         for program in &quicker.programs {
             self.job.log(&format!("kiln: a quicker program stands in for {program}"));
