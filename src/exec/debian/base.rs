@@ -84,12 +84,18 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Wit
             base.unpack(&layer, &mut times)?;
             let prepared = base.prepare(&layer)?;
             if quicker && reading.is_none() {
-                reading = Some(scope.spawn(|| checksums::read(&tree, &stop)));
+                reading = Some(scope.spawn(|| {
+                    let _low = checksums::Low::begin();
+                    checksums::read(&tree, Checksums::default(), &stop)
+                }));
             }
             base.scripts(&layer, &runner(prepared.mounts.clone()), &prepared)?;
         }
-        let reading = reading.map(|reading| reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        reading.unwrap_or_else(|| Ok(Checksums::default()))
+        let Some(reading) = reading else { return Ok(Checksums::default()) };
+        stop.store(true, Ordering::Relaxed);
+        checksums::hurry();
+        let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        checksums::read(&tree, read, &AtomicBool::new(false))
     })?;
     answers::check(&tree, spec, &|doubt| job.warn(doubt))?;
     machine::forget_names(&tree)?;
