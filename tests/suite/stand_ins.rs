@@ -148,9 +148,35 @@ fn whatever_makes_a_server_unlike_a_new_perl_has_the_program_run_itself() {
     let lab = Lab::new("stand-in-own");
     let first = |output: Output| text(&output.stdout).lines().next().unwrap_or_default().to_owned();
     assert_eq!(first(lab.run(&mut lab.command(&[]))), "server");
-    for (name, value) in [("LC_ALL", "C.UTF-8"), ("PERL5OPT", "-MText::Tabs"), ("HOME", "/"), ("LANGUAGE", "de")] {
+    for (name, value) in [
+        ("LC_ALL", "C.UTF-8"),
+        ("PERL5OPT", "-MText::Tabs"),
+        ("HOME", "/"),
+        ("LANGUAGE", "de"),
+        // Getopt::Long asks for it when it is loaded.
+        ("POSIXLY_CORRECT", "1"),
+    ] {
         assert_eq!(first(lab.run(lab.command(&[]).env(name, value))), "own", "{name}");
     }
+    // It may have no more than so many files.
+    let mut limited = foreground(Path::new("/bin/sh"));
+    limited.args(["-c", "ulimit -S -n 100; exec \"$0\""]).arg(lab.scratch.path("place/program"));
+    limited.env("GIVEN", "").current_dir(lab.scratch.path("modules")).stdin(Stdio::piped());
+    assert_eq!(first(lab.run(environment(&mut limited, &lab.scratch))), "own");
+    // A module that was not there when the server started.
+    let absent = lab.scratch.path("modules/Missing.pm");
+    fs::write(&absent, "1;\n").unwrap();
+    assert_eq!(first(lab.run(&mut lab.command(&[]))), "own");
+    fs::remove_file(&absent).unwrap();
+    assert_eq!(first(lab.run(&mut lab.command(&[]))), "server");
+    // What cannot be written is said at the end of a new perl.
+    executable::write(&lab.scratch.path("place/own/word"), "#!/usr/bin/perl\nprint \"a word\\n\";\n");
+    let client = fs::read_to_string(lab.scratch.path("place/program")).unwrap();
+    executable::write(&lab.scratch.path("place/word"), client);
+    let mut full = foreground(&lab.scratch.path("place/word"));
+    environment(&mut full, &lab.scratch).stdin(Stdio::null());
+    let full = full.stdout(fs::File::options().write(true).open("/dev/full").unwrap()).output().unwrap();
+    assert!(!full.status.success() && text(&full.stderr).contains("Unable to flush stdout"), "{full:?}");
     // A file has a position, which would not be shared.
     let file = lab.scratch.path("out");
     let mut command = lab.command(&[]);
@@ -289,11 +315,23 @@ fn what_an_administrator_does_is_left_to_the_program_itself() {
         own(list, &[]);
     }
     authorities.list(&good);
+    // One with a hole, which would be in memory.
+    let hole = authorities.root.join("usr/share/ca-certificates/m/One.crt");
+    fs::File::options().write(true).open(&hole).unwrap().set_len(1 << 40).unwrap();
+    own("a large certificate", &[]);
+    fs::write(&hole, "one\n").unwrap();
     for extra in ["etc/ca-certificates/update.d/hook", "usr/local/share/ca-certificates/mine.crt", "sbin/restorecon"] {
         let path = authorities.root.join(extra);
         executable::write(&path, "");
         own(extra, &[]);
         fs::remove_file(path).unwrap();
+    }
+    // Where it cannot say a word.
+    for nobody_hears in [">&-", "2>&-", ">/dev/full", "2>/dev/full"] {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("exec \"$0\" {nobody_hears}")]);
+        command.arg(authorities.scratch.path("place/update-ca-certificates")).env_remove("TMPDIR").status().unwrap();
+        assert_eq!(authorities.picture(), before, "{nobody_hears}");
     }
     assert!(authorities.run(&[]).0.starts_with("Updating"));
 }

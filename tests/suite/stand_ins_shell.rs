@@ -288,6 +288,7 @@ fn nothing_of_a_package_that_is_new_is_moved() {
         ("postinst", vec!["rm_conffile", "/etc/x", "b2", "--", "configure", ""]),
         ("postinst", vec!["rm_conffile", "/etc/x", "2.0 ", "--", "configure", ""]),
         ("postinst", vec!["rm_conffile", "/etc/x", "2.0", "p", "q", "--", "configure", ""]),
+        ("postinst", vec!["rm_conffile", "/etc/x", "2.0", "!", "--", "configure", ""]),
     ];
     for (script, words) in own {
         assert_eq!(

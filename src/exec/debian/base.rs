@@ -84,12 +84,18 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Wit
             base.unpack(&layer, &mut times)?;
             let prepared = base.prepare(&layer)?;
             if quicker && reading.is_none() {
-                reading = Some(scope.spawn(|| checksums::read(&tree, &stop)));
+                reading = Some(scope.spawn(|| {
+                    let _low = checksums::Low::begin();
+                    checksums::read(&tree, Checksums::default(), &stop)
+                }));
             }
             base.scripts(&layer, &runner(prepared.mounts.clone()), &prepared)?;
         }
-        let reading = reading.map(|reading| reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        reading.unwrap_or_else(|| Ok(Checksums::default()))
+        let Some(reading) = reading else { return Ok(Checksums::default()) };
+        stop.store(true, Ordering::Relaxed);
+        checksums::hurry();
+        let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        checksums::read(&tree, read, &AtomicBool::new(false))
     })?;
     answers::check(&tree, spec, &|doubt| job.warn(doubt))?;
     machine::forget_names(&tree)?;
@@ -168,9 +174,13 @@ impl Base<'_> {
         // A package that moves others' files out of the way could move what lies under a stand-in, which stays where it is.
         let moves = |package: &Known| {
             package.diverts() && package.preinst().is_some_and(|script| stand_ins::may_be_moved_by(&script))
-                || package.scripts().any(|script| stand_ins::are_handled_by(&script))
+                || package
+                    .scripts()
+                    .any(|script| stand_ins::are_handled_by(&script) || stand_ins::may_be_moved_later_by(&script))
         };
-        let quicker = self.job.stand_ins.as_ref().filter(|_| !layer.packages.iter().any(moves));
+        let is_first = layer.range.start == 0;
+        let handled = layer.packages.iter().any(moves) || !is_first && stand_ins::are_handled_in(self.tree)?;
+        let quicker = self.job.stand_ins.as_ref().filter(|_| !handled);
         let quicker = quicker.map_or(Ok(StandIns::default()), |directory| stand_ins::prepare(self.tree, directory))?;
         for program in &quicker.programs {
             self.job.log(&format!("kiln: a quicker program stands in for {program}"));

@@ -5,6 +5,7 @@
 //! after it was read here is like one that was never read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +20,12 @@ use crate::world::fs;
 
 /// Bytes that are read at a time.
 const PIECE: usize = 256 << 10;
+/// Bytes of all files that are read: a hole costs the script that makes it nothing, and would be read for hours. Files that are larger
+/// are dpkg's.
+const MOST: u64 = 64 << 30;
 /// The priority of a process's session among all others, where the kernel groups processes by session (`sched(7)`, autogroup). Scripts
-/// have a session of their own, and whoever waits for a script waits for nothing else.
+/// have a session of their own, and whoever waits for a script waits for nothing else. Afterwards everybody waits for what was not
+/// read, which another thread does: on a busy machine this one would take minutes for it, and may not raise its own priority.
 const PRIORITY: &str = "/proc/self/autogroup";
 /// As low as the kernel has it, and what it is otherwise.
 const LOWEST: i32 = 19;
@@ -41,40 +46,63 @@ struct Known {
     checksum: Checksum,
 }
 
-/// Files by their path in the archive.
-#[derive(Debug, Default)]
-pub(super) struct Checksums(BTreeMap<Vec<u8>, Known>);
+/// What is known of the files of a tree.
+#[derive(Debug)]
+pub(super) struct Checksums {
+    /// By their path in the archive.
+    known: BTreeMap<Vec<u8>, Known>,
+    /// The package whose files are read next.
+    next: OsString,
+    /// Bytes that may be read.
+    left: u64,
+}
 
-/// Reads the files that the lists of a tree name, until `stop` says that nobody needs it any more. What cannot be read is not
-/// known: dpkg will have its own words for it.
-pub(super) fn read(tree: &Tree, stop: &AtomicBool) -> Result<Checksums, RootError> {
-    let _low = Low::begin();
+impl Default for Checksums {
+    fn default() -> Checksums {
+        Checksums { known: BTreeMap::new(), next: OsString::new(), left: MOST }
+    }
+}
+
+/// Reads the files that the lists of a tree name, but those that are known, until `stop` says that somebody else goes on or nobody
+/// needs it any more. What cannot be read is not known: dpkg will have its own words for it.
+pub(super) fn read(tree: &Tree, mut checksums: Checksums, stop: &AtomicBool) -> Result<Checksums, RootError> {
     let info = Info::read(tree)?;
-    let mut known = BTreeMap::new();
+    let Checksums { known, next, left } = &mut checksums;
     let mut cursor = Cursor::new(tree);
     let mut buffer = vec![0; PIECE];
-    for stem in &info.stems {
+    let from = std::mem::take(next);
+    for stem in info.stems.iter().filter(|stem| **stem >= from) {
         for (path, _) in listed(&info.text(stem, "md5sums")) {
+            let place = in_archive(path).into_bytes();
+            if known.contains_key(&place) {
+                continue;
+            }
             let opened = cursor.at(path).and_then(|place| match place.stat()?.kind {
-                FileType::RegularFile => place.read().map(|(file, _)| Some(file)),
+                FileType::RegularFile => place.read().map(Some),
                 _ => Ok(None),
             });
-            let found = opened.ok().flatten().and_then(|mut file| of(&mut file, &mut buffer, stop).ok());
-            known.extend(found.map(|found| (in_archive(path).into_bytes(), found)));
+            let opened = opened.ok().flatten().filter(|(_, stat)| stat.size <= *left);
+            let found = opened.and_then(|(file, stat)| {
+                *left -= stat.size;
+                // One that grows is another file when it is archived.
+                of(&mut file.take(stat.size + 1), &mut buffer, stop).ok()
+            });
+            known.extend(found.map(|found| (place, found)));
             if stop.load(Ordering::Relaxed) {
-                return Ok(Checksums(known));
+                *next = stem.clone();
+                return Ok(checksums);
             }
         }
     }
-    Ok(Checksums(known))
+    Ok(checksums)
 }
 
 /// A process that works only when nobody else does.
-struct Low;
+pub(super) struct Low;
 
 impl Low {
     /// Where the kernel does not let it, it works like any other.
-    fn begin() -> Low {
+    pub(super) fn begin() -> Low {
         let _ = rustix::process::setpriority_process(None, LOWEST);
         set_priority(LOWEST);
         Low
@@ -83,8 +111,13 @@ impl Low {
 
 impl Drop for Low {
     fn drop(&mut self) {
-        set_priority(NORMAL);
+        hurry();
     }
+}
+
+/// Ends that, while it works: somebody waits for it now.
+pub(super) fn hurry() {
+    set_priority(NORMAL);
 }
 
 fn set_priority(nice: i32) {
@@ -137,6 +170,13 @@ pub(super) fn in_archive(path: &str) -> String {
     if merged { format!("usr/{path}") } else { path.to_owned() }
 }
 
+/// Whether what is at `/NAME` leads to `/usr/NAME`.
+fn is_merged(name: &str, kind: &TarEntryKind) -> bool {
+    let TarEntryKind::Symlink(target) = kind else { return false };
+    let target = target.strip_prefix(b"/").unwrap_or(target.as_slice());
+    target.strip_prefix(b"usr/") == Some(name.as_bytes())
+}
+
 /// Looks at what goes into the archive.
 pub(super) struct Watched<'a, W> {
     known: &'a Checksums,
@@ -152,8 +192,8 @@ pub(super) struct Watched<'a, W> {
 #[derive(Debug, Default)]
 pub(super) struct Archived {
     paths: BTreeSet<Vec<u8>>,
-    /// Those of [`MERGED`] that are directories of their own.
-    apart: Vec<&'static str>,
+    /// Those of [`MERGED`], and whether they are links to the directories below `/usr`.
+    merged: BTreeMap<&'static str, bool>,
     unchanged: BTreeMap<Vec<u8>, Checksum>,
 }
 
@@ -182,12 +222,12 @@ impl<W: Witness> Witness for Watched<'_, W> {
         self.settle();
         let path = entry.path.as_bytes();
         self.archived.paths.insert(path.to_owned());
-        if entry.is_directory() {
-            self.archived.apart.extend(MERGED.iter().find(|name| name.as_bytes() == path));
+        if let Some(name) = MERGED.iter().find(|name| name.as_bytes() == path) {
+            self.archived.merged.insert(name, is_merged(name, &entry.kind));
         }
         match &entry.kind {
             TarEntryKind::File => {
-                let known = self.known.0.get(path).filter(|known| known.size == entry.size);
+                let known = self.known.known.get(path).filter(|known| known.size == entry.size);
                 self.current = known.map(|known| (path.to_owned(), *known, Crc32::new()));
             }
             // The content is that of its other name, whose checksum the lists have to give this one, too.
@@ -223,8 +263,9 @@ impl Archived {
     /// What it calls a path, unless two paths may be called so.
     fn place(&self, path: &str) -> Option<String> {
         let place = in_archive(path);
-        let below = place.strip_prefix("usr/").unwrap_or(&place).split('/').next();
-        (!self.apart.iter().any(|name| below == Some(name))).then_some(place)
+        let below = place.strip_prefix("usr/").unwrap_or(&place).split('/').next().unwrap_or_default();
+        let is_so_called = path.trim_start_matches('/') == place;
+        self.merged.get(below).copied().unwrap_or(is_so_called).then_some(place)
     }
 }
 
@@ -234,7 +275,7 @@ pub(super) fn written(scratch: &crate::exec::tree::tests::Scratch, happens: impl
     use crate::base::Timestamp;
     use crate::exec::tree::{Times, pack};
     let tree = scratch.tree();
-    let known = read(&tree, &AtomicBool::new(false)).unwrap();
+    let known = read(&tree, Checksums::default(), &AtomicBool::new(false)).unwrap();
     happens(&tree);
     let times = Times::begin(&tree, Timestamp(1)).unwrap();
     let mut nobody = ();
@@ -246,7 +287,7 @@ pub(super) fn written(scratch: &crate::exec::tree::tests::Scratch, happens: impl
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::tree::tests::Scratch;
+    use crate::exec::tree::tests::{Scratch, within_cpu_seconds};
 
     /// A tree with packages' files, in which something happens after they were read.
     fn archived(name: &str, happens: impl FnOnce(&Tree)) -> Archived {
@@ -309,14 +350,50 @@ mod tests {
     }
 
     #[test]
-    fn whoever_needs_it_no_more_gets_nothing() {
+    fn a_link_that_leads_elsewhere_is_no_merged_directory() {
+        for (name, target) in [("sums-usr", Some("/usr/lib")), ("sums-elsewhere", Some("opt")), ("sums-gone", None)] {
+            let archived = archived(name, |tree| {
+                tree.remove("lib").unwrap();
+                target.into_iter().for_each(|target| tree.link("lib", target).unwrap());
+            });
+            assert_eq!(archived.is("lib/two", &sum("lib/two")), name == "sums-usr", "{name}");
+            assert_eq!(archived.has("/lib/two"), name == "sums-usr", "{name}");
+        }
+    }
+
+    /// Of a script's making, without a byte on the disk.
+    #[test]
+    fn a_hole_is_not_read_for_hours() {
+        within_cpu_seconds(20, "exec::debian::checksums::tests::a_hole_is_not_read_for_hours", || {
+            let scratch = Scratch::new("sums-hole");
+            let tree = scratch.tree();
+            tree.directory("var/lib/dpkg/info").unwrap();
+            tree.put("var/lib/dpkg/info/p.list", b"", 0o644).unwrap();
+            let listed: String = ["f", "hole", "g"].iter().map(|name| format!("{}  {name}\n", hex(name))).collect();
+            tree.put("var/lib/dpkg/info/p.md5sums", listed.as_bytes(), 0o644).unwrap();
+            ["f", "g", "hole"].iter().for_each(|name| tree.put(name, name.as_bytes(), 0o644).unwrap());
+            tree.at("hole").unwrap().change().unwrap().0.set_len(1 << 42).unwrap();
+            let known = read(&tree, Checksums::default(), &AtomicBool::new(false)).unwrap().known;
+            assert_eq!(known.keys().collect::<Vec<_>>(), [b"f", b"g"]);
+        });
+    }
+
+    #[test]
+    fn whoever_waits_reads_what_was_not_read() {
         let scratch = Scratch::new("sums-stopped");
         let tree = scratch.tree();
         tree.directory("var/lib/dpkg/info").unwrap();
-        tree.put("var/lib/dpkg/info/p.list", b"", 0o644).unwrap();
-        tree.put("f", b"f", 0o644).unwrap();
-        tree.put("var/lib/dpkg/info/p.md5sums", format!("{}  f\n", hex("f")).as_bytes(), 0o644).unwrap();
-        assert!(read(&tree, &AtomicBool::new(true)).unwrap().0.is_empty());
-        assert_eq!(read(&tree, &AtomicBool::new(false)).unwrap().0.len(), 1);
+        for name in ["p", "q"] {
+            tree.put(name, name.as_bytes(), 0o644).unwrap();
+            tree.put(format!("var/lib/dpkg/info/{name}.list"), b"", 0o644).unwrap();
+            let sums = format!("{}  {name}\n", hex(name));
+            tree.put(format!("var/lib/dpkg/info/{name}.md5sums"), sums.as_bytes(), 0o644).unwrap();
+        }
+        let stopped = read(&tree, Checksums::default(), &AtomicBool::new(true)).unwrap();
+        assert!(stopped.known.is_empty());
+        // A package that came meanwhile.
+        tree.put("var/lib/dpkg/info/a.list", b"", 0o644).unwrap();
+        let whole = read(&tree, stopped, &AtomicBool::new(false)).unwrap();
+        assert_eq!(whole.known.keys().collect::<Vec<_>>(), [b"p", b"q"]);
     }
 }

@@ -8,6 +8,8 @@ use crate::exec::tree::{Place, RootError, Tree};
 
 const INFO: &str = "var/lib/dpkg/info";
 const SYSUSERS: &str = "usr/lib/sysusers.d";
+/// Bytes of a list of files.
+const LIMIT: u64 = 64 << 20;
 /// What a script makes users and groups with; `systemd-sysusers` reads the files of [`SYSUSERS`].
 const MAKERS: [&str; 4] = ["adduser", "addgroup", "useradd", "groupadd"];
 
@@ -47,6 +49,13 @@ impl Info {
         let lists = files.keys().filter(|name| Path::new(name).extension() == Some("list".as_ref()));
         let stems = lists.filter_map(stem).collect();
         Ok(Info { files, stems })
+    }
+
+    /// A list of a package as dpkg reads it, whose names need not be UTF-8; `None` when it cannot be read.
+    pub(super) fn list(&self, stem: &OsStr, what: &str) -> Option<String> {
+        let name = Path::new(stem).with_added_extension(what);
+        let Some(place) = self.files.get(name.as_os_str()) else { return Some(String::new()) };
+        Some(String::from_utf8_lossy(&place.bytes(LIMIT).ok().flatten()?).into_owned())
     }
 
     /// A file of a package as text; nothing when there is none.

@@ -45,7 +45,8 @@ impl<'a> Sound<'a> {
 
     /// Whether dpkg could read a package's list of checksums.
     pub(super) fn is_readable(&self, package: &RootPackage) -> bool {
-        self.stem(package).is_none_or(|stem| well_formed(&self.info.text(stem, "md5sums")))
+        let sums = |stem| self.info.list(stem, "md5sums");
+        self.stem(package).is_none_or(|stem| sums(stem).is_none_or(|sums| well_formed(&sums)))
     }
 
     /// Whether every file of a package is known to be what dpkg expects.
@@ -53,24 +54,26 @@ impl<'a> Sound<'a> {
         let Some(stem) = self.stem(package) else { return false };
         let key = (package.name.clone(), package.architecture.clone());
         let Some(conffiles) = self.conffiles.get(&key) else { return false };
-        let (list, sums) = (self.info.text(stem, "list"), self.info.text(stem, "md5sums"));
-        let paths = || list.lines().filter(|path| !matches!(*path, "/." | "/"));
+        let (list, sums) = (self.info.list(stem, "list"), self.info.list(stem, "md5sums"));
+        let (Some(list), Some(sums)) = (list, sums) else { return false };
+        let mut paths = list.lines().filter(|path| !matches!(*path, "/." | "/"));
         let is_there =
-            |path: &str| !self.diverted.contains(path) && (self.archived.has(path) || self.filter.is_excluded(path));
+            |path: &str| !self.diverted.contains(path) && (self.archived.has(path) || self.is_left_out(path));
         well_formed(&sums)
-            && paths().all(is_there)
-            && listed(&sums).all(|(path, sum)| self.archived.is(path, &sum) || self.is_left_out(path))
+            && paths.all(is_there)
+            // Below `/`, which they leave out.
+            && listed(&sums).all(|(path, sum)| self.archived.is(path, &sum) || self.is_left_out(&format!("/{path}")))
             && conffiles.iter().all(|line| self.is_as_shipped(line))
     }
 
-    /// Below `/`, as lists of checksums leave it out.
+    /// Whether the recipe has no file at an absolute path, and no script has made one.
     fn is_left_out(&self, path: &str) -> bool {
-        !self.filter.is_empty() && self.filter.is_excluded(&format!("/{path}"))
+        self.filter.is_excluded(path) && matches!(self.tree.stat(path), Ok(None))
     }
 
     fn is_as_shipped(&self, line: &str) -> bool {
         let Some((path, sum)) = line.rsplit_once(' ') else { return false };
-        if self.filter.is_excluded(path) {
+        if self.is_left_out(path) {
             return true;
         }
         let found = self.tree.bytes(path, CONFFILE_LIMIT).ok().flatten();
@@ -151,7 +154,7 @@ mod tests {
     fn dpkg_is_asked_whenever_anything_is_in_doubt() {
         assert!(is_sound("sound", &[], |_| ()));
         type Change = (&'static str, fn(&Tree));
-        let changes: [Change; 9] = [
+        let changes: [Change; 10] = [
             ("changed", |tree| tree.put("usr/bin/p", b"pr0gram", 0o644).unwrap()),
             ("removed", |tree| tree.remove("usr/bin/p").unwrap()),
             ("link", |tree| tree.link("usr/bin/p", "elsewhere").unwrap()),
@@ -168,6 +171,13 @@ mod tests {
                 let sums = format!("{}  usr/bin/p\n", hex("another program"));
                 tree.put("var/lib/dpkg/info/p:amd64.md5sums", sums.as_bytes(), 0o644).unwrap();
             }),
+            ("bytes", |tree| {
+                // No package has this file; dpkg, which reads bytes, would hear of the other one's change.
+                let sums = format!("{}  usr/bin/p\n{}  ", hex("program"), hex("nothing"));
+                let sums = [sums.as_bytes(), b"nam\xe9\n"].concat();
+                tree.put("var/lib/dpkg/info/p:amd64.md5sums", &sums, 0o644).unwrap();
+                tree.put("usr/bin/p", b"pr0gram", 0o644).unwrap();
+            }),
             ("status", |tree| tree.put("var/lib/dpkg/status", b"Package: q\nArchitecture: amd64\n\n", 0o644).unwrap()),
         ];
         for (name, change) in changes {
@@ -177,6 +187,14 @@ mod tests {
         let left_out = ["/usr/bin/*", "/etc/p.conf"];
         let remove = |tree: &Tree| ["usr/bin/p", "etc/p.conf"].iter().for_each(|path| tree.remove(path).unwrap());
         assert!(is_sound("sound-left-out", &left_out, remove));
+        // What a script puts there in spite of that is as any other file.
+        assert!(is_sound("sound-same", &left_out, |_| ()));
+        for path in ["usr/bin/p", "etc/p.conf"] {
+            assert!(
+                !is_sound("sound-made", &left_out, |tree| tree.put(path, b"of a script", 0o644).unwrap()),
+                "{path}"
+            );
+        }
     }
 
     #[test]

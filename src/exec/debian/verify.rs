@@ -4,6 +4,8 @@
 //! checksums, as warnings: apt installs these packages without a word. A package that is missing, or in any other state
 //! than installed, is an error.
 
+use std::ffi::OsString;
+
 use super::checksums::Archived;
 use super::maker::{self, Makers};
 use super::origin::Info;
@@ -36,7 +38,8 @@ pub(super) fn audit(spec: &BaseSpec, tree: &Tree, runner: &Runner<'_>) -> Result
     })?;
     check_installed(spec, installed)?;
     let info = Info::read(tree)?;
-    let malformed = info.stems.iter().filter(|stem| !well_formed(&info.text(stem, "md5sums")));
+    let is_malformed = |stem: &&OsString| info.list(stem, "md5sums").is_some_and(|sums| !well_formed(&sums));
+    let malformed = info.stems.iter().filter(is_malformed);
     let malformed = malformed.map(|stem| of_checksums(maker::package(stem.to_str().unwrap_or_default())));
     Ok(audit.findings.into_iter().chain(malformed).collect())
 }

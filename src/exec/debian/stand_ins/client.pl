@@ -18,7 +18,8 @@ sub own {
 # a file that is open for one way would be opened for the other.
 for my $number (0 .. 2) {
     my $file = "/proc/self/fd/$number";
-    (readlink $file // '') =~ /\Apipe:/ || -c $file or own();
+    # Another device could refuse what is written, which a new perl says at its end, and a copy of one does not.
+    (readlink $file // '') =~ m{\A(?:pipe:|/dev/null\z)} or own();
     open my $facts, '<', "/proc/self/fdinfo/$number" or own();
     my ($mode) = map { /\Aflags:\s*\d*([0-7])\Z/ } <$facts>;
     defined $mode && (($mode & 3) == 2 || ($mode & 3) == ($number ? 1 : 0)) or own();

@@ -33,6 +33,9 @@ for word; do
         [ -n "$word" ] && [ "$1" != mv_conffile ] || case $word in /*) ;; *) own "$@" ;; esac
     elif [ "$count" -eq $((paths + 2)) ]; then
         version=$word
+    elif [ "$count" -gt 1 ]; then
+        # The name of a package. As an operator of `[` it would be a mistake.
+        case $word in [!A-Za-z0-9]* | *[!A-Za-z0-9:.+-]*) own "$@" ;; esac
     fi
 done
 case $path in /*/ | / | [!/]* | '') own "$@" ;; esac

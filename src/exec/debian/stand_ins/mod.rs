@@ -20,9 +20,11 @@
 
 mod programs;
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::origin::Info;
 use crate::exec::tree::{HostPath, RootError, Tree};
 use programs::{Kind, PROGRAMS, Program};
 
@@ -35,9 +37,31 @@ const LIMIT: u64 = 1 << 20;
 const SERVER: &str = include_str!("server.pl");
 const CLIENT: &str = include_str!("client.pl");
 
-/// What moves, changes or copies a file, which is not the one that a script sees.
-const HANDLERS: [&str; 9] =
-    ["dpkg-divert", "dpkg-statoverride", "chmod", "chown", "mv", "cp", "ln", "install", "setcap"];
+/// What moves, removes, changes or reads a file, which is not the one that a script sees, and is mounted.
+const HANDLERS: [&str; 22] = [
+    "dpkg-divert",
+    "dpkg-statoverride",
+    "chmod",
+    "chown",
+    "mv",
+    "cp",
+    "ln",
+    "install",
+    "setcap",
+    "cat",
+    "chattr",
+    "dd",
+    "md5sum",
+    "rm",
+    "sed",
+    "setfacl",
+    "sha256sum",
+    "tar",
+    "tee",
+    "touch",
+    "truncate",
+    "unlink",
+];
 
 /// Whether a line of a maintainer script does so with a program that something stands in for.
 pub(super) fn are_handled_by(script: &str) -> bool {
@@ -47,19 +71,53 @@ pub(super) fn are_handled_by(script: &str) -> bool {
     let handles = |line: &str| {
         line.split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c)).any(|word| HANDLERS.contains(&word))
     };
-    script.lines().map(str::trim_start).any(|line| !line.starts_with('#') && named(line) && handles(line))
+    commands(script).iter().any(|line| named(line) && handles(line))
 }
 
-/// Whether a diversion of a maintainer script moves a file that its text does not name, which could be such a program.
-pub(super) fn may_be_moved_by(script: &str) -> bool {
-    let joined = script.replace("\\\n", " ");
-    let lines = joined.lines().map(str::trim_start).filter(|line| !line.starts_with('#'));
-    // A loop over names, or another program's output, has no path in the line; an expansion may become any, and quotes hide a part.
-    let is_plain = |line: &str| {
-        line.split_ascii_whitespace().any(|word| word.starts_with('/'))
-            && !line.contains(['$', '`', '*', '?', '[', '{', '|', '"', '\'', '\\'])
+/// The commands of a script, each in one line. A comment ends with its line, whatever that ends with.
+fn commands(script: &str) -> Vec<String> {
+    let (mut commands, mut begun) = (Vec::new(), String::new());
+    for line in script.lines() {
+        if begun.is_empty() && line.trim_start().starts_with('#') {
+            continue;
+        }
+        let goes_on = line.strip_suffix('\\');
+        begun.push_str(goes_on.unwrap_or(line));
+        if goes_on.is_none() {
+            commands.push(std::mem::take(&mut begun));
+        }
+    }
+    commands.push(begun);
+    commands
+}
+
+/// Whether a script of a package that is configured already does so, which triggers have run again.
+pub(super) fn are_handled_in(tree: &Tree) -> Result<bool, RootError> {
+    let info = Info::read(tree)?;
+    let handles = |stem: &OsString| {
+        ["config", "postinst"].iter().any(|what| info.list(stem, what).is_none_or(|script| are_handled_by(&script)))
     };
-    lines.into_iter().any(|line| line.contains("dpkg-divert") && !is_plain(line)) || are_handled_by(&joined)
+    Ok(info.stems.iter().any(handles))
+}
+
+/// Whether a diversion of a `preinst` moves a file that its text does not name, which could be such a program.
+pub(super) fn may_be_moved_by(script: &str) -> bool {
+    commands(script).iter().any(|line| line.contains("dpkg-divert") && !names_its_file(line)) || are_handled_by(script)
+}
+
+/// The same of scripts that run later. Many only ask about diversions, or remove those of another release.
+pub(super) fn may_be_moved_later_by(script: &str) -> bool {
+    let moves = |line: &str| {
+        ["dpkg-divert", "--rename"].iter().all(|word| line.contains(word))
+            && !["--no-rename", "--remove"].iter().any(|word| line.contains(word))
+    };
+    commands(script).iter().any(|line| moves(line) && !names_its_file(line))
+}
+
+/// A loop over names, or another program's output, has no path in the line; an expansion may become any, and quotes hide a part.
+fn names_its_file(line: &str) -> bool {
+    line.split_ascii_whitespace().any(|word| word.starts_with('/'))
+        && !line.contains(['$', '`', '*', '?', '[', '{', '|', '"', '\'', '\\'])
 }
 
 fn base_name(path: &'static str) -> &'static str {
@@ -229,9 +287,13 @@ mod tests {
             "dpkg-divert --add --rename /usr/sbin/update-ca-certificates",
             "\tchmod 0750 /usr/share/debconf/frontend",
             "cp /usr/bin/deb-systemd-helper /opt",
+            "cp -a \\\n  /usr/bin/deb-systemd-helper \\\n  /opt",
+            "rm -f /usr/sbin/update-ca-certificates",
+            "cat /usr/bin/deb-systemd-helper >/opt/helper",
         ] {
             assert!(are_handled_by(line), "{line}");
             assert!(!are_handled_by(&format!("# {line}")), "{line}");
+            assert!(are_handled_by(&format!("# a comment \\\n{line}")), "{line}");
         }
         for line in [
             "deb-systemd-helper unmask 'x.service' >/dev/null || true",
@@ -245,6 +307,41 @@ mod tests {
     }
 
     #[test]
+    fn later_diversions_that_may_move_a_program_are_known() {
+        let rename = "dpkg-divert --package x --rename";
+        for script in [
+            format!("for file in a b\ndo\n  {rename} --divert $file.x --add $file\ndone"),
+            format!("xargs {rename} <list"),
+        ] {
+            assert!(may_be_moved_later_by(&script), "{script}");
+        }
+        for script in [
+            format!("{rename} --divert /bin/sh.x --add /bin/sh"),
+            format!("{rename} --divert \"/usr/bin/$tool.y\" \\\n  --remove \"/usr/bin/$tool\""),
+            "dpkg-divert --package x --no-rename --divert \"/a$b\" --add \"/c$b\"".to_owned(),
+            "truename=$(dpkg-divert --truename \"$file\")".to_owned(),
+        ] {
+            assert!(!may_be_moved_later_by(&script), "{script}");
+        }
+    }
+
+    #[test]
+    fn scripts_that_triggers_run_again_are_known() {
+        let scratch = Scratch::new("stand-ins-below");
+        let tree = scratch.tree();
+        tree.directory("var/lib/dpkg/info").unwrap();
+        let put =
+            |name: &str, text: &str| tree.put(format!("var/lib/dpkg/info/{name}"), text.as_bytes(), 0o755).unwrap();
+        put("p:amd64.list", "");
+        put("p:amd64.postinst", "deb-systemd-helper unmask x\n");
+        put("p:amd64.postrm", "cp /usr/bin/deb-systemd-helper /opt\n");
+        assert!(!are_handled_in(&tree).unwrap());
+        put("q.list", "");
+        put("q.postinst", "[ $1 != triggered ] || cp /usr/bin/deb-systemd-helper /opt\n");
+        assert!(are_handled_in(&tree).unwrap());
+    }
+
+    #[test]
     fn diversions_that_may_move_a_program_are_known() {
         let divert = "dpkg-divert --package x --rename --divert";
         for script in [
@@ -255,6 +352,7 @@ mod tests {
             format!("{divert} /x --add /usr/sbin/update-ca-certificate[s]"),
             format!("  {divert} /x --add /usr/share/debconf/frontend"),
             format!("{divert} /x --add \"/usr/share/debconf\"/frontend"),
+            format!("# a comment \\\n{divert} $file.x --add $file"),
             format!("{divert} /x --add /usr/sbin/update-ca-cert\\ificates"),
         ] {
             assert!(may_be_moved_by(&script), "{script}");

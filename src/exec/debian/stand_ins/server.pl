@@ -11,13 +11,17 @@ use strict;
 our %start;
 
 my ($place, @modules) = @ARGV;
+# Modules that were looked for in vain.
+my %absent;
+push @INC, sub { $absent{$_[1]} = 1; return };
 for my $module (@modules) {
     # A module that the image lacks is one that the program does without.
     eval { require $module };
 }
+@INC = grep { !ref } @INC;
 
 # What decides how perl and these modules load: they read it only once.
-my $decides = qr/^(?:HOME|TZ|LANG|LANGUAGE|DPKG_ROOT|DEBCONF_SYSTEMRC|LC_\w*|LD_\w*|MALLOC_\w*|PERL(?!_DL_NONLAZY$)\w*)$/;
+my $decides = qr/^(?:HOME|TZ|LANG|LANGUAGE|POSIXLY_CORRECT|DPKG_ROOT|DEBCONF_SYSTEMRC|LC_\w*|LD_\w*|MALLOC_\w*|PERL(?!_DL_NONLAZY$)\w*)$/;
 
 # Name, device, inode, size and times of change of every file that was loaded, and of perl: all as it was.
 sub identity { join ' ', map { $_ // '-' } (stat $_[0])[0, 1, 7, 9, 10] }
@@ -39,16 +43,21 @@ sub unchanged {
             return 0 if -e $file;
         }
     }
+    # One that has come since would be loaded, too.
+    for my $module (keys %absent) {
+        return 0 if grep { -e "$_/$module" } @INC;
+    }
     return 1;
 }
 
-# Namespaces, root, owner, ignored signals: what a process has besides.
+# Namespaces, root, limits, owner, ignored signals: what a process has besides.
 sub standing {
     my ($process) = @_;
     my @spaces = map { readlink("/proc/$process/ns/$_") // return } qw(mnt pid net user uts ipc);
     open my $status, '<', "/proc/$process/status" or return;
     my @lines = grep { /^(?:Uid|Gid|Groups|SigIgn|SigBlk|Seccomp|NoNewPrivs|Cap\w+):/ } <$status>;
-    return join ' ', @spaces, (stat "/proc/$process/root")[0, 1], @lines;
+    open my $limits, '<', "/proc/$process/limits" or return;
+    return join ' ', @spaces, (stat "/proc/$process/root")[0, 1], @lines, <$limits>;
 }
 
 # A shell lets what it starts beside itself ignore these, or block others; after this, the process ignores signals of its own.

@@ -20,6 +20,13 @@ sub entries {
     return grep { $_ ne '.' && $_ ne '..' } readdir $directory;
 }
 
+# Each word is an end where it cannot be said.
+for my $number (1, 2) {
+    open my $facts, '<', "/proc/self/fdinfo/$number" or own();
+    my ($mode) = map { /\Aflags:\s*\d*([0-7])\Z/ } <$facts>;
+    own() unless $mode && $mode & 3 && (readlink "/proc/self/fd/$number" // '') ne '/dev/full';
+}
+
 # The postinst asks for an update without hooks, its trigger for one with them.
 if (@ARGV == 2 && $ARGV[0] eq '--hooksdir' && $ARGV[1] eq '') {
     $hooks = '';
@@ -49,6 +56,8 @@ for my $certificate (map { $_->[0] } @listed) {
     next if exists $content{$certificate} || !-f $certificate;
     open my $file, '<', $certificate or own();
     local $/;
+    # A hole of any size would be in memory.
+    own() if -s $file > 1 << 20;
     $content{$certificate} = <$file> // '';
 }
 chdir $etc or own();
@@ -60,7 +69,8 @@ sub fail {
     unlink "$etc/$bundle.new";
     exit 1;
 }
-print "Updating certificates in $etc...\n";
+# Where nobody can be told anything, nothing is done.
+print "Updating certificates in $etc...\n" or own();
 for (@removed) {
     my (undef, $link) = @$_;
     next unless -l $link;
