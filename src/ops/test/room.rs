@@ -54,10 +54,10 @@ impl Room {
             // It is not known.
             (_, 0) => None,
             (_, room_bytes) if bytes > room_bytes => Some(format!(
-                "its machines have {needed} of memory, more than the {room} that is free for machines here: they run alone, and may be killed when they use it"
+                "machines of this recipe have {needed} of memory, more than the {room} that is free for machines here: they run alone, and may be killed when they use it"
             )),
             (1.., room_bytes) if taken.bytes.saturating_add(bytes) > room_bytes => Some(format!(
-                "waiting for memory: its machines have {needed}, and those that run use {used} of the {room} that is free for machines here"
+                "waiting for memory: machines of this recipe have {needed}, and those that run use {used} of the {room} that is free for machines here"
             )),
             _ => None,
         }
@@ -147,7 +147,9 @@ mod tests {
         assert_eq!(room.doubt(1 << 30), None);
         let waits = room.doubt(2 << 30).unwrap();
         assert!(
-            waits.starts_with("waiting for memory: its machines have 2.0 GiB, and those that run use 3.0 GiB"),
+            waits.starts_with(
+                "waiting for memory: machines of this recipe have 2.0 GiB, and those that run use 3.0 GiB"
+            ),
             "{waits}"
         );
         assert_eq!(room.doubt(5 << 30), Some(large));
