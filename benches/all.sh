@@ -16,26 +16,36 @@
 # shellcheck source=benches/lib.sh
 . "$(dirname "$0")/lib.sh"
 json="" full="" minutes=30 wanted=()
+# All of them, in order.
+known=$(sed -nE 's/^(long|run [0-9]+) ([a-z0-9-]+).*/\2/p' benches/all.sh | paste -sd' ' -)
 while [ $# -gt 0 ]; do
     case $1 in
-        --json) json=$(realpath -m "$2"); shift ;;
-        --budget) minutes=$2; shift ;;
-        --store) STORE=$(realpath -m "$2"); shift ;;
+        --json | --budget | --store)
+            [ -n "${2:-}" ] || usage "$1 needs a value"
+            case $1 in
+                --json) json=$(cd "$from" && realpath -m -- "$2") ;;
+                --budget) minutes=$2 ;;
+                --store) STORE=$2 ;;
+            esac
+            shift
+            ;;
         --full) full=yes ;;
-        -*) echo "no option \`$1\`: the first lines of benches/all.sh name them" >&2; exit 2 ;;
-        *) wanted+=("$1") ;;
+        -*) usage "no option \`$1\`" ;;
+        *) [[ " $known " == *" $1 "* ]] || usage "no measurement \`$1\`: $known"; wanted+=("$1") ;;
     esac
     shift
 done
-for name in "${wanted[@]}"; do
-    grep -qE "^(long|run [0-9]+) $name( |\$)" "benches/all.sh" || { echo "no measurement \`$name\`" >&2; exit 2; }
-done
+[[ $minutes =~ ^[0-9]+$ ]] || usage "\`$minutes\` is no number of minutes"
+# Before half an hour has passed.
+[ -z "$json" ] || { : >> "$json"; } 2> /dev/null || usage "cannot write $json"
+# Compiling is no other work.
+load=$(cut -d' ' -f1 /proc/loadavg)
 profile=${PROFILE:-release}
 [ -n "${KILN:-}" ] || cargo build --quiet --locked --profile "$profile"
-program "${KILN:-target/$([ "$profile" = dev ] && echo debug || echo "$profile")/kiln}"
+program "${KILN:-$PWD/target/$([ "$profile" = dev ] && echo debug || echo "$profile")/kiln}"
 for name in machine qcow2 resolve; do compiled "$name"; done
 export KILN=$kiln STORE=$KILN_STORE
-load=$(cut -d' ' -f1 /proc/loadavg) failed=""
+failed=""
 SECONDS=0
 touch "$work/collected"
 

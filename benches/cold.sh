@@ -57,6 +57,8 @@ import os, re, signal, subprocess, sys, threading, time
 figures, command = sys.argv[1], sys.argv[2:]
 began, ready = time.monotonic(), threading.Event()
 run = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+# Ctrl-C reaches the command as well, whose store goes only when it has ended.
+signal.signal(signal.SIGINT, lambda *_: sys.exit(run.wait() or 130))
 reached = None
 for line in run.stdout:
     now, text = time.monotonic() - began, line.decode(errors="replace").rstrip()

@@ -10,7 +10,7 @@
 # Needs mmdebstrap, apt-utils, e2fsprogs, qemu-utils, and the network for what the store lacks.
 #
 # Both sides start from the same .deb files on this disk, install the same packages in the same versions, add the same
-# kernel modules, and end with a zstd-compressed qcow2 of an ext4 file system of the same size. No network is used.
+# kernel modules (from an archive that was unpacked from the kernel's package before: kiln has a step of its own for that), and end with a zstd-compressed qcow2 of an ext4 file system of the same size. No network is used.
 # Ours: `kiln build` after the results of its steps from `base` to the disk, and the files that they made, were taken out of the
 # store, so that exactly these run; the script fails when one did not. It includes what the peer does not do: checking every
 # package against its SHA-256, dpkg --audit and --verify, the rules that make two builds equal, digests of everything that comes out.
@@ -86,7 +86,7 @@ peer() { # Within `||` the shell does not stop at errors by itself.
     # shellcheck disable=SC2086 # options are words
     mmdebstrap --quiet --variant=custom --include="$names" ${PEER_OPTIONS:-} trixie "$work/tree" \
         "deb [trusted=yes] copy://$work/repository ./" &&
-    dpkg-deb --fsys-tarfile "$KILN_STORE/cas/$modules" | tar -x -C "$work/tree" ./usr/lib/modules &&
+    tar -x -C "$work/tree" -f "$work/modules.tar" ./usr/lib/modules &&
     truncate -s "$bytes" "$work/peer.raw" &&
     mke2fs -q -F -t ext4 -d "$work/tree" "$work/peer.raw" &&
     qemu-img convert -c -O qcow2 -o compression_type=zstd "$work/peer.raw" "$work/peer.qcow2"
@@ -109,6 +109,7 @@ measure() { # SET AIM: an image and its recipe have the name of the set
     (cd "$work/repository" && chmod 644 -- *.deb && apt-ftparchive packages . > Packages)
     names=$(field name < "$work/packages" | paste -sd, -)
     modules=$(packages '"stock.package"' | grep 'name = "linux-image-[0-9]' | field sha256)
+    dpkg-deb --fsys-tarfile "$KILN_STORE/cas/$modules" > "$work/modules.tar"
     bytes=$(qemu-img info "$work/ours/disk.qcow2" | sed -n 's/^virtual size: .*(\([0-9]*\) bytes)$/\1/p')
     echo "$set: $(wc -l < "$work/packages") packages, file system of $bytes bytes"
     for round in $(seq "$rounds"); do

@@ -11,18 +11,44 @@
 #   version PEER TEXT                which peer it was
 #   set-aside NAME REASON            what cannot be measured here
 set -euo pipefail
+case ${1:-} in
+    -h | --help) # The script's own first lines.
+        sed -n '1d; /^#/!q; /^# shellcheck/d; s/^# \{0,1\}//p' "$0"
+        exit 0
+        ;;
+esac
+from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 work=$(mktemp -d)
 daemons=()
-# What is mounted below a directory is unmounted by whoever mounted it.
-trap '[ ${#daemons[@]} = 0 ] || kill "${daemons[@]}" 2> /dev/null; rm -rf --one-file-system "$work"' EXIT
+# Whoever still works in the directory ends before it goes. What is mounted below it is unmounted by whoever mounted it.
+ended() {
+    if [ ${#daemons[@]} != 0 ]; then
+        kill "${daemons[@]}" 2> /dev/null || true
+        wait "${daemons[@]}" 2> /dev/null || true
+    fi
+    rm -rf --one-file-system "$work"
+}
+trap ended EXIT
 trap 'exit 130' INT TERM
+usage() { # TEXT
+    echo "$1; $0 --help lists what there is" >&2
+    exit 2
+}
 rounds=${ROUNDS:-3}
+[[ $rounds =~ ^[1-9][0-9]*$ ]] || usage "\`$rounds\` is no number of rounds"
 
 program() { # [KILN]
-    kiln=${1:-${KILN:-target/release/kiln}}
-    [ -x "$kiln" ] || cargo build --quiet --release --locked
-    kiln=$(realpath "$kiln")
+    kiln=${1:-${KILN:-}}
+    if [ -z "$kiln" ]; then
+        kiln=$PWD/target/release/kiln
+        [ -x "$kiln" ] || cargo build --quiet --release --locked
+    else
+        # As whoever started this names it.
+        kiln=$(cd "$from" && realpath -m -- "$kiln")
+        [ -f "$kiln" ] && [ -x "$kiln" ] || usage "no program \`${1:-$KILN}\`"
+    fi
+    [ -z "${STORE:-}" ] || STORE=$(cd "$from" && realpath -m -- "$STORE")
     export KILN_STORE=${STORE:-$work/store}
 }
 

@@ -3,7 +3,13 @@
 //! `cargo bench --bench resolve` needs apt and the host's Debian mirrors (to fill both caches first; nothing that is
 //! measured touches the network). kiln's time is that of a whole `kiln lock --update`: signatures of four `InRelease` files
 //! checked, cached indexes read and checked, the set solved, the lock written.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout, reason = "a bench measures and prints")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a bench measures and prints"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,6 +41,8 @@ const SETS: [(&str, &[&str]); 3] = [
 ];
 
 fn main() {
+    // The last line says what is wrong, and nothing of a backtrace.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     let Some(apt_version) = apt_version().filter(|_| Path::new(KEYRING).exists()) else {
         println!("set-aside resolve no apt-get with the keys of Debian's archives on this machine");
         std::process::exit(77);

@@ -10,6 +10,7 @@
 //! That nobody reads standard error any more is nobody's concern: the standard library's own macro panics then.
 
 use std::borrow::Cow;
+use std::sync::{PoisonError, RwLock};
 
 use super::foreign::{escaped, is_plain};
 use super::inert::{HASH, hashes, inert};
@@ -27,6 +28,17 @@ macro_rules! tell {
     ($($part:tt)*) => {
         $crate::base::tell::line(format_args!($($part)*))
     };
+}
+
+/// Puts a line above what is drawn.
+type LineAbove = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Whoever draws on the terminal now.
+static DRAWING: RwLock<Option<LineAbove>> = RwLock::new(None);
+
+/// From now on lines are handed to somebody who draws on the terminal, and would draw over them; with `None`, no longer.
+pub fn above(drawing: Option<LineAbove>) {
+    *DRAWING.write().unwrap_or_else(PoisonError::into_inner) = drawing;
 }
 
 /// What [`crate::tell!`] does.
@@ -133,6 +145,9 @@ fn cut(text: &str, limit: usize) -> Cow<'_, str> {
 
 fn write(mut text: String) {
     use std::io::Write;
+    if let Some(drawing) = DRAWING.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        return drawing(&text);
+    }
     text.push('\n');
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
@@ -148,6 +163,19 @@ mod tests {
         assert_eq!(shown("a\rerror: b\x1b[2J"), "a␍error: b␛[2J");
         // A carriage return before a line feed makes no line of its own, and no other character ends one.
         assert_eq!(shown("a\r\nb\u{85}c\u{2028}d"), "a␍\n  b\\u{85}c\\u{2028}d");
+    }
+
+    #[test]
+    fn whoever_draws_on_the_terminal_is_handed_what_is_said_meanwhile() {
+        static SAID: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+        above(Some(Box::new(|text| SAID.lock().unwrap().push(text.to_owned()))));
+        crate::tell!("while something\nis drawn");
+        above(None);
+        crate::tell!("afterwards nothing is drawn");
+        let said = SAID.lock().unwrap();
+        // Other tests may say something, too.
+        assert!(said.contains(&"while something\n  is drawn".to_owned()), "{said:?}");
+        assert!(!said.iter().any(|text| text.starts_with("afterwards")), "{said:?}");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! What happens during an operation, told on standard error.
 
-use std::io::IsTerminal;
 use std::sync::{PoisonError, RwLock};
 
 use super::{notices, progress};
@@ -36,7 +35,7 @@ impl OpsListener for Terminal {
             OpsEvent::Resolve(progress) => resolve(progress),
             OpsEvent::Guest { recipe, event } => machine(recipe, &event),
             OpsEvent::Warnings { sources, warnings } => {
-                let color = std::io::stderr().is_terminal();
+                let color = progress::is_drawn_on();
                 tell::report(render::render_warnings(sources, warnings, color).trim_end());
             }
             OpsEvent::Reading { name, bytes } => {

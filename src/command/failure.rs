@@ -1,8 +1,8 @@
 //! Why a command did not succeed, and the exit code that scripts see.
 
 use std::error::Error;
-use std::io::IsTerminal;
 
+use super::progress;
 use super::signals;
 use crate::base::{render, tell};
 use crate::ops::{ErrorClass, OpsError};
@@ -78,7 +78,7 @@ impl Failure {
         match self {
             Failure::Ops(error) => match error.report() {
                 Some(mistakes) => {
-                    let color = std::io::stderr().is_terminal();
+                    let color = progress::is_drawn_on();
                     tell::report(render::render(&mistakes.sources, &mistakes.diagnostics, color).trim_end());
                 }
                 None => crate::tell!("{}", self.text().trim_end()),

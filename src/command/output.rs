@@ -3,10 +3,11 @@
 //! What is printed may quote others, so control characters are spelled out whether or not a terminal reads them: a script
 //! sees the same text as its author.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use super::failure::Failure;
+use super::progress;
 use crate::base::tell;
 
 /// Prints text whose line feeds are all kiln's own.
@@ -33,7 +34,7 @@ pub fn commands(lines: &[String]) -> Result<(), Failure> {
 pub fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         let text = error.render();
-        let text = if std::io::stderr().is_terminal() { text.ansi().to_string() } else { text.to_string() };
+        let text = if progress::is_drawn_on() { text.ansi().to_string() } else { text.to_string() };
         tell::report(text.trim_end());
     } else {
         // A reader that has read enough, such as `head`, is no failure.

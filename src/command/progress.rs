@@ -17,7 +17,13 @@ const INCREMENTAL: &str = "incremental, from an earlier build directory";
 
 /// The renderer that fits where standard error goes.
 pub fn listener() -> Box<dyn StepListener + Send> {
-    if std::io::stderr().is_terminal() { Box::new(Bars::default()) } else { Box::new(Lines::default()) }
+    if is_drawn_on() { Box::new(Bars::on(MultiProgress::new())) } else { Box::new(Lines::default()) }
+}
+
+/// Whether standard error is a terminal that understands more than lines. On one that does not (TERM=dumb), bars are hidden, and so would
+/// be every line above them.
+pub(super) fn is_drawn_on() -> bool {
+    std::io::stderr().is_terminal() && !MultiProgress::new().is_hidden()
 }
 
 #[derive(Default)]
@@ -71,8 +77,7 @@ impl StepListener for Lines {
     }
 }
 
-/// Bars: one for downloads, a spinner for every running step.
-#[derive(Default)]
+/// Bars: one for downloads, a spinner for every running step. Whatever else is said meanwhile stands above them.
 struct Bars {
     bars: MultiProgress,
     state: Mutex<BarState>,
@@ -85,10 +90,22 @@ struct BarState {
 }
 
 impl Bars {
+    fn on(bars: MultiProgress) -> Bars {
+        let drawn = bars.clone();
+        tell::above(Some(Box::new(move |text| drop(drawn.println(text)))));
+        Bars { bars, state: Mutex::default() }
+    }
+
     /// A line above the bars.
     fn say(&self, text: &str) {
         // When the terminal is gone there is nobody to tell.
         let _ = self.bars.println(tell::shown(text));
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        tell::above(None);
     }
 }
 

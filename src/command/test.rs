@@ -1,19 +1,15 @@
 //! `kiln test RECIPE...`: builds, boots, and runs the recipes' tests inside the guests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use super::failure::Failure;
-use super::output;
 use super::results::Results;
-use super::tested::{Json, Outcome, verdict};
+use super::tested::{Outcome, verdict, written};
 use crate::cli;
-use crate::guest::{TestReport, junit};
-use crate::ops::{
-    self, ExistingFile, FailedMachines, GoneFiles, OpsError, RecipeOptions, RecipeTest, Session, TestRequest,
-    TextTarget, WrittenText,
-};
+use crate::guest::TestReport;
+use crate::ops::{self, FailedMachines, GoneFiles, OpsError, RecipeOptions, RecipeTest, Session, TestRequest};
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
@@ -34,31 +30,22 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
 /// Writes what is asked for, and says how it went.
 fn report(
     args: &cli::TestArgs,
-    (mut results, interrupted): (Vec<(String, Outcome)>, Option<Failure>),
+    (results, interrupted): (Vec<(String, Outcome)>, Option<Failure>),
 ) -> Result<(), Failure> {
-    // One recipe alone fails as it would with any other command.
-    if args.recipes.len() == 1
-        && let Some((_, Outcome::Untested(failure))) =
-            results.pop_if(|(_, outcome)| matches!(outcome, Outcome::Untested(_)))
-    {
-        return Err(failure);
-    }
     let interrupted = match interrupted {
         Some(failure) if results.is_empty() => return Err(failure),
         other => other,
     };
-    if let Some(path) = &args.junit {
-        let suites: Vec<_> = results.iter().map(|(name, outcome)| (name.as_str(), outcome.report())).collect();
-        let document = junit::documents(&suites);
-        if TextTarget::open(path, ExistingFile::Replace)?.write(&document)? == WrittenText::Handed {
-            output::print(&document)?;
+    let written = written(args, &results);
+    let ended = interrupted.map_or_else(|| verdict(results), Err);
+    match (ended, written) {
+        // What went wrong is more than that there is no file to say so in, such as in the directory of a build that failed.
+        (Err(failure), Err(unwritten)) => {
+            unwritten.tell();
+            Err(failure)
         }
+        (ended, written) => ended.and(written),
     }
-    if args.json {
-        let named: BTreeMap<&String, Json> = results.iter().map(|(name, outcome)| (name, outcome.json())).collect();
-        output::json(&named)?;
-    }
-    interrupted.map_or_else(|| verdict(results), Err)
 }
 
 /// The recipes, each with what is asked of it.

@@ -124,6 +124,10 @@ impl<'a> Fetcher<'a> {
             return Ok(());
         }
         let part = self.store.part_path(&fetch.digest);
+        match self.store.begun(&fetch.digest, fetch.size) {
+            0 => {}
+            bytes => self.listener.on(StepEvent::FetchProgress { bytes }),
+        }
         let urls = (self.mirrors)(&fetch.place);
         match self.downloader.first(urls, || length(&part), |url| self.attempt(fetch, url, &part)) {
             Ok(()) => {

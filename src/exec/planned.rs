@@ -30,12 +30,14 @@ pub fn outlook(plan: &Plan, store: &Store, runs: &dyn Fn(usize) -> bool) -> Outl
     needed.extend(plan.artifacts.iter().filter_map(|artifact| Some(fetched(plan, &artifact.from)?.digest)));
     let lacking: BTreeSet<Digest> = lacking(plan, store).map(|fetch| fetch.digest).collect();
     for fetch in needed.iter().filter_map(|digest| plan.fetches.get(digest)).filter(|fetch| !fetch.place.is_local()) {
-        let (files, bytes) = match lacking.contains(&fetch.digest) {
-            true => (&mut outlook.files, &mut outlook.bytes),
-            false => (&mut outlook.files_present, &mut outlook.bytes_present),
-        };
-        *files += 1;
-        *bytes += fetch.size;
+        if lacking.contains(&fetch.digest) {
+            outlook.files += 1;
+            // What an earlier download has left is gone on with.
+            outlook.bytes += fetch.size - store.begun(&fetch.digest, fetch.size);
+        } else {
+            outlook.files_present += 1;
+            outlook.bytes_present += fetch.size;
+        }
     }
     outlook
 }

@@ -236,6 +236,11 @@ impl Store {
         self.root.join("part").join(digest.hex())
     }
 
+    /// Bytes that a download which stopped has left of a file with this size. Whether they are its beginning shows in the end.
+    pub fn begun(&self, digest: &Digest, size: u64) -> u64 {
+        self.part_path(digest).metadata().ok().map(|found| found.len()).filter(|bytes| *bytes <= size).unwrap_or(0)
+    }
+
     /// [`Store::part_path`], to be read and then continued; whoever opens it holds the lock of the digest.
     pub fn open_part(&self, digest: &Digest) -> Result<File, StoreError> {
         fs::open_grow(&self.part_path(digest)).map_err(|error| self.failure(error))

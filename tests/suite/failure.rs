@@ -234,6 +234,14 @@ fn a_recipe_that_cannot_be_tested_hides_no_other() {
     let xml = std::fs::read_to_string(lab.directory.join("all.xml")).unwrap();
     assert_eq!(xml.matches("<error message=").count(), 2, "{xml}");
     assert!(xml.contains("name=\"tiny.kiln\"") && xml.contains("name=\"other/tiny.kiln\""), "{xml}");
+    // One alone has the same results for scripts, and fails as it would with any other command.
+    let output = lab.kiln().args(["test", "tiny.kiln", "--json", "--junit", "one.xml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let told = text(&output);
+    assert!(told.contains("\nerror: no lock found at ") && !told.contains("recipes were not tested"), "{told}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["tiny.kiln"]["exit_code"], 1, "{json}");
+    assert!(std::fs::read_to_string(lab.directory.join("one.xml")).unwrap().contains("<error message=\"no lock found"));
     let output = lab.kiln().args(["test", "tiny.kiln", "tiny.kiln"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
 }

@@ -1,8 +1,9 @@
 //! Downloads beside steps: nothing waits for what it does not read, and what fails ends everything else.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use kiln::plan::step::FetchPlace;
 use kiln::plan::{Fetch, Input};
 use kiln::store::Output;
 use kiln::world::RealWorld;
+use rustix::pty::OpenptFlags;
+use rustix::termios::Winsize;
 
 use super::failure_support::{Lab, refused, text};
 use super::schedule::{Bench, inline};
@@ -22,6 +25,8 @@ use super::schedule::{Bench, inline};
 #[derive(Default)]
 struct Stage {
     said: Mutex<Vec<String>>,
+    /// Bytes of files.
+    received: Mutex<u64>,
     more: Condvar,
 }
 
@@ -45,6 +50,7 @@ impl StepListener for Stage {
             StepEvent::StepStarted { step, .. } => format!("{step} started"),
             StepEvent::StepFinished { step, .. } => format!("{step} finished"),
             StepEvent::Fetched { label } => format!("{label} fetched"),
+            StepEvent::FetchProgress { bytes } => return *self.received.lock().unwrap() += bytes,
             _ => return,
         };
         self.said.lock().unwrap().push(word);
@@ -238,6 +244,61 @@ fn what_will_be_fetched_and_unpacked_is_told_first_and_only_then() {
     std::fs::remove_file(bench.store.path(&Digest::of(b"abcd")).unwrap()).unwrap();
     realize(&bench, &stage, &Lenient).unwrap();
     assert_eq!(stage.said(), Vec::<String>::new());
+}
+
+#[test]
+fn what_an_earlier_download_has_left_is_neither_fetched_nor_told_again() {
+    let Some(mut bench) = Bench::new("overlap-begun") else { return };
+    let url = server(|stream| {
+        let head = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 3-3/4\r\nContent-Length: 1\r\nConnection: close\r\n\r\n";
+        stream.write_all(&[head.as_bytes(), b"d"].concat()).unwrap();
+    });
+    let file = fetched(&mut bench, "begun", b"abcd", &url);
+    let part = bench.store.part_path(&Digest::of(b"abcd"));
+    std::fs::create_dir_all(part.parent().unwrap()).unwrap();
+    std::fs::write(&part, b"abc").unwrap();
+    let step = bench.step("one", "cat /kiln/in/x >out", &[("x", file)]);
+    bench.deliver(step);
+    let stage = Stage::default();
+    let realized = realize(&bench, &stage, &Lenient).unwrap();
+    assert_eq!(bench.content(&realized, step), "abcd");
+    let said = stage.said();
+    assert!(said[0].starts_with("planned Outlook { files: 1, bytes: 1, "), "{said:?}");
+    // Of the four bytes that the step waits for, three were there.
+    assert_eq!(*stage.received.lock().unwrap(), 4);
+}
+
+/// What a build says on a terminal of this kind.
+fn on_terminal(lab: &Lab, kind: &str) -> String {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let ours = rustix::pty::openpt(flags).unwrap();
+    rustix::pty::unlockpt(&ours).unwrap();
+    let theirs = rustix::pty::ioctl_tiocgptpeer(&ours, flags).unwrap();
+    rustix::termios::tcsetwinsize(&theirs, Winsize { ws_row: 50, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    let mut command = lab.kiln();
+    command.env("KILN_STORE", lab.directory.join(kind)).env("TERM", kind).args(["build", "tiny.kiln"]);
+    let mut build = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(theirs).spawn().unwrap();
+    // The terminal ends with the last of those who have it open.
+    drop(command);
+    let reader = std::thread::spawn(move || {
+        let (mut said, mut terminal) = (Vec::new(), std::fs::File::from(ours));
+        // Whoever reads hears of the end as an error.
+        let _ = terminal.read_to_end(&mut said);
+        String::from_utf8_lossy(&said).into_owned()
+    });
+    assert!(!build.wait().unwrap().success());
+    reader.join().unwrap()
+}
+
+#[test]
+fn a_terminal_that_cannot_draw_is_told_in_lines() {
+    let lab = Lab::new("overlap-terminal");
+    let [dumb, other] = ["dumb", "xterm"].map(|kind| on_terminal(&lab, kind));
+    for said in [&dumb, &other] {
+        assert!(said.contains("to download: ") && said.contains("failed here"), "{said}");
+    }
+    assert!(dumb.contains("fetch: ") && !dumb.contains('\x1b'), "{dumb}");
+    assert!(other.contains('\x1b'), "nothing was drawn: {other}");
 }
 
 #[test]

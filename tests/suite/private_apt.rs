@@ -42,7 +42,7 @@ impl PrivateApt {
         });
         std::fs::write(root.join("etc/apt/sources.list"), lines.collect::<String>()).unwrap();
         let apt = PrivateApt { root: root.to_owned() };
-        apt.run("update", &[]).unwrap();
+        apt.run("update", &[]).unwrap_or_else(|error| panic!("apt-get update: {}", error.trim_end()));
         apt
     }
 

@@ -10,8 +10,10 @@ use super::room::Room;
 use super::{TestRequest, prepare};
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::guest::TestReport;
+use crate::guest::event::{TestEvent, TestListener};
 use crate::guest::host::{CpuSelection, HostResources, room_for};
 use crate::ops::error::OpsError;
+use crate::ops::event::Guests;
 use crate::ops::options::{BuildOptions, RecipeOptions};
 use crate::ops::project;
 use crate::ops::session::Session;
@@ -58,7 +60,7 @@ pub fn test_all(
     let _running = Interruptible::start(RunningWork::Machines);
     let workers = at_once.clamp(1, recipes.len().max(1));
     // Four fifths of what is available: the guests of a recipe are not all of what it needs.
-    let anonymous = meminfo::bytes("MemAvailable").unwrap_or(0) / 5 * 4;
+    let anonymous = meminfo::available() / 5 * 4;
     let memory = |recipe: &RecipeTest| room_for(&recipe.request.host.memory, anonymous);
     let room = Room::of(recipes.iter().map(memory).min().unwrap_or(0));
     let all = All {
@@ -118,7 +120,11 @@ impl All<'_> {
             }
             prepare(self.session, recipe, self.build, request)?
         };
-        let _memory = self.room.memory(prepared.memory()).ok_or(OpsError::Interrupted)?;
-        prepared.run(self.session, (voice == Voice::OneOfSeveral).then_some(name))
+        let (needed, name) = (prepared.memory(), (voice == Voice::OneOfSeveral).then_some(name.as_str()));
+        if let Some(doubt) = self.room.doubt(needed) {
+            Guests { listener: self.session.listener, recipe: name }.on(TestEvent::Notice(&doubt));
+        }
+        let _memory = self.room.memory(needed).ok_or(OpsError::Interrupted)?;
+        prepared.run(self.session, name)
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::base::ByteSize;
 use crate::exec::interrupt;
 
 /// How often somebody who waits looks whether the command is to end.
@@ -43,6 +44,23 @@ impl Room {
         let mut taken = self.when(|taken| !taken.results.contains(path))?;
         taken.results.insert(path.to_owned());
         Some(ResultPlace(self, path.to_owned()))
+    }
+
+    /// Why machines with so much memory do not start at once, or are the only ones, in words.
+    pub(super) fn doubt(&self, bytes: u64) -> Option<String> {
+        let (taken, size) = (self.taken(), |bytes| ByteSize(bytes).rounded());
+        let (needed, room, used) = (size(bytes), size(self.bytes), size(taken.bytes));
+        match (taken.machines_of, self.bytes) {
+            // It is not known.
+            (_, 0) => None,
+            (_, room_bytes) if bytes > room_bytes => Some(format!(
+                "machines of this recipe have {needed} of memory, more than the {room} that is free for machines here: they run alone, and may be killed when they use it"
+            )),
+            (1.., room_bytes) if taken.bytes.saturating_add(bytes) > room_bytes => Some(format!(
+                "waiting for memory: machines of this recipe have {needed}, and those that run use {used} of the {room} that is free for machines here"
+            )),
+            _ => None,
+        }
     }
 
     /// Waits until so much memory is left, or all of it: a recipe that needs more than there is runs alone, as it would
@@ -117,6 +135,27 @@ mod tests {
         waits(&room, two, |room| room.memory(1 << 30));
         waits(&room, one, |room| room.memory(u64::MAX));
         let _huge = room.memory(u64::MAX).unwrap();
+    }
+
+    #[test]
+    fn whoever_waits_for_memory_or_needs_more_than_there_is_hears_why() {
+        let room = Room::of(4 << 30);
+        assert_eq!(room.doubt(4 << 30), None);
+        let large = room.doubt(5 << 30).unwrap();
+        assert!(large.contains("have 5.0 GiB of memory, more than the 4.0 GiB"), "{large}");
+        let held = room.memory(3 << 30).unwrap();
+        assert_eq!(room.doubt(1 << 30), None);
+        let waits = room.doubt(2 << 30).unwrap();
+        assert!(
+            waits.starts_with(
+                "waiting for memory: machines of this recipe have 2.0 GiB, and those that run use 3.0 GiB"
+            ),
+            "{waits}"
+        );
+        assert_eq!(room.doubt(5 << 30), Some(large));
+        drop(held);
+        assert_eq!(room.doubt(2 << 30), None);
+        assert_eq!(Room::of(0).doubt(1), None, "nothing is known");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::{Command, Output};
 
 use super::root;
 
@@ -62,6 +63,45 @@ fn every_measurement_is_run_by_the_script_for_all_and_stands_in_the_table() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A script of `benches/` as somebody starts it; what a compiler would do is an error here.
+fn started(script: &str, words: &[&str]) -> Output {
+    let mut command = Command::new("bash");
+    command.arg(root().join("benches").join(script)).args(words).current_dir(std::env::temp_dir());
+    command.env("CARGO", "false").env_remove("KILN").env_remove("STORE").env_remove("ROUNDS").output().unwrap()
+}
+
+#[test]
+fn every_script_shows_its_help_and_nothing_else_happens() {
+    for (name, _) in measurements().into_iter().filter(|(name, _)| root().join(format!("benches/{name}.sh")).exists()) {
+        let output = started(&format!("{name}.sh"), &["--help"]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.contains("Usage"), "{name}: {said}");
+        assert!(!said.contains("shellcheck") && !said.contains("\nfigure "), "{name}: {said}");
+    }
+}
+
+#[test]
+fn what_is_wrong_on_the_command_line_is_said_before_anything_is_compiled_or_measured() {
+    let missing = std::env::temp_dir().join("kiln-no-such-directory/figures.json");
+    let missing = missing.to_str().unwrap();
+    for (script, words, said) in [
+        ("all.sh", &["--nope"][..], "no option `--nope`"),
+        ("all.sh", &["imag"], "no measurement `imag`: image rebuild "),
+        ("all.sh", &[".*"], "no measurement `.*`"),
+        ("all.sh", &["--json"], "--json needs a value"),
+        ("all.sh", &["--budget", "long"], "`long` is no number of minutes"),
+        ("all.sh", &["--json", missing, "image"], "cannot write "),
+        ("boot.sh", &["--nope"], "no program `--nope`"),
+        ("boot.sh", &["no/such/kiln"], "no program `no/such/kiln`"),
+    ] {
+        let output = started(script, words);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{script} {words:?}: {error}");
+        assert!(error.starts_with(said), "{script} {words:?}: {error}");
+        assert!(output.stdout.is_empty(), "{script} {words:?}");
+    }
 }
 
 #[test]
