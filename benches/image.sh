@@ -10,10 +10,10 @@
 # Needs mmdebstrap, apt-utils, e2fsprogs, qemu-utils, and the network for what the store lacks.
 #
 # Both sides start from the same .deb files on this disk, install the same packages in the same versions, add the same
-# kernel modules (from an archive that was unpacked from the kernel's package before: kiln has a step of its own for that), and end with a zstd-compressed qcow2 of an ext4 file system of the same size. No network is used.
-# Ours: `kiln build` after the results of its steps from `base` to the disk, and the files that they made, were taken out of the
+# kernel modules from the kernel's package, and end with a zstd-compressed qcow2 of an ext4 file system of the same size. No network
+# is used. Ours: `kiln build` after the results of its steps from packages to the disk, and the files that they made, were taken out of the
 # store, so that exactly these run; the script fails when one did not. It includes what the peer does not do: checking every
-# package against its SHA-256, dpkg --audit and --verify, the rules that make two builds equal, digests of everything that comes out.
+# package against its SHA-256, the modules' indexes, dpkg --audit and --verify, the rules that make two builds equal, digests of everything that comes out.
 # Peer: what a person would type. mke2fs reads a directory there, for Debian 12's cannot read a tar.
 # shellcheck source=benches/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -55,14 +55,14 @@ packages() { # SET: its lines of the lock
     awk -v set="[sets.$1]" '/^\[/ { inside = $0 == set } inside && /^  \{ name = /' "$lock"
 }
 
-timed() { # The steps that make the image of its packages, by the image's name in theirs: a name and an action in each line.
+timed() { # The steps that make the image of its packages, by the image's name in theirs, and those of the kernel's modules: a name and an action in each line.
     "$kiln" plan --json --lock "$lock" "$recipe" | awk -F '"' -v image="$set" '
-        $2 == "name" { name = $4 } $2 == "action" && name ~ " " image "( |$)" { print name "\t" $4 }'
+        $2 == "name" { name = $4 } $2 == "action" && (name ~ " " image "( |$)" || name ~ /^(kernel|depmod|modules) stock$/) { print name "\t" $4 }'
 }
 forget() { # The results of the steps that are timed, and the files that the results name.
     # All actions are found before the first result goes: those of later steps follow from it.
     timed > "$work/timed"
-    for step in base root; do
+    for step in kernel modules base root; do
         grep -q "^$step " "$work/timed" || { echo "the plan has no step \`$step\`" >&2; exit 1; }
     done
     cut -f 2 "$work/timed" | while read -r action; do
@@ -86,7 +86,7 @@ peer() { # Within `||` the shell does not stop at errors by itself.
     # shellcheck disable=SC2086 # options are words
     mmdebstrap --quiet --variant=custom --include="$names" ${PEER_OPTIONS:-} trixie "$work/tree" \
         "deb [trusted=yes] copy://$work/repository ./" &&
-    tar -x -C "$work/tree" -f "$work/modules.tar" ./usr/lib/modules &&
+    dpkg-deb --fsys-tarfile "$KILN_STORE/cas/$modules" | tar -x -C "$work/tree" ./usr/lib/modules &&
     truncate -s "$bytes" "$work/peer.raw" &&
     mke2fs -q -F -t ext4 -d "$work/tree" "$work/peer.raw" &&
     qemu-img convert -c -O qcow2 -o compression_type=zstd "$work/peer.raw" "$work/peer.qcow2"
@@ -109,7 +109,6 @@ measure() { # SET AIM: an image and its recipe have the name of the set
     (cd "$work/repository" && chmod 644 -- *.deb && apt-ftparchive packages . > Packages)
     names=$(field name < "$work/packages" | paste -sd, -)
     modules=$(packages '"stock.package"' | grep 'name = "linux-image-[0-9]' | field sha256)
-    dpkg-deb --fsys-tarfile "$KILN_STORE/cas/$modules" > "$work/modules.tar"
     bytes=$(qemu-img info "$work/ours/disk.qcow2" | sed -n 's/^virtual size: .*(\([0-9]*\) bytes)$/\1/p')
     echo "$set: $(wc -l < "$work/packages") packages, file system of $bytes bytes"
     for round in $(seq "$rounds"); do
