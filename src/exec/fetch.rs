@@ -38,6 +38,8 @@ pub struct Fetcher<'a> {
     stop: Stop<'a>,
     gate: Gate,
     downloader: Downloader<'a>,
+    /// Files that were told to be fetched, and those of which all bytes were told: several steps may wait for one.
+    told: Mutex<[BTreeSet<Digest>; 2]>,
     /// Files that others than this user must not read.
     private: Option<&'a BTreeSet<Digest>>,
 }
@@ -55,7 +57,7 @@ impl<'a> Fetcher<'a> {
     ) -> Self {
         let downloader = Downloader::new(world, stop).courteous_to(&mirror::service(world));
         let gate = Gate::new(PARALLEL);
-        Fetcher { store, mirrors, listener, stop, gate, downloader, private: None }
+        Fetcher { store, mirrors, listener, stop, gate, downloader, told: Mutex::default(), private: None }
     }
 
     /// Keeps these files closed to others than this user.
@@ -85,8 +87,13 @@ impl<'a> Fetcher<'a> {
         let mut fetches = fetches.to_vec();
         fetches.sort_by_key(|fetch| Reverse(fetch.size));
         let urgency = Urgency { rank, size: Reverse(fetches.iter().map(|fetch| fetch.size).sum()) };
-        let downloads: Vec<u64> =
-            fetches.iter().filter(|fetch| !fetch.place.is_local()).map(|fetch| fetch.size).collect();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let downloads: Vec<u64> = fetches
+            .iter()
+            .filter(|fetch| !fetch.place.is_local() && told[0].insert(fetch.digest))
+            .map(|fetch| fetch.size)
+            .collect();
+        drop(told);
         if !downloads.is_empty() {
             let (files, bytes) = (downloads.len() as u64, downloads.iter().sum());
             self.listener.on(StepEvent::FetchPlanned { files, bytes });
@@ -120,7 +127,10 @@ impl<'a> Fetcher<'a> {
             return local::import(self.store, fetch, source, visibility);
         }
         if self.store.has_sized(&fetch.digest, fetch.size) {
-            self.listener.on(StepEvent::FetchProgress { bytes: fetch.size });
+            // Unless it was fetched for another step of this build.
+            if self.is_first_of(fetch) {
+                self.listener.on(StepEvent::FetchProgress { bytes: fetch.size });
+            }
             return Ok(());
         }
         let part = self.store.part_path(&fetch.digest);
@@ -131,6 +141,7 @@ impl<'a> Fetcher<'a> {
         let urls = (self.mirrors)(&fetch.place);
         match self.downloader.first(urls, || length(&part), |url| self.attempt(fetch, url, &part)) {
             Ok(()) => {
+                self.is_first_of(fetch);
                 self.listener.on(StepEvent::Fetched { label: fetch.label.clone() });
                 Ok(())
             }
@@ -138,6 +149,11 @@ impl<'a> Fetcher<'a> {
             Err(Nobody::Fatal(error)) => Err(error),
             Err(Nobody::Asked(answers)) => Err(unavailable(fetch, answers)),
         }
+    }
+
+    /// Whether it was not told before that all bytes of a file are there.
+    fn is_first_of(&self, fetch: &Fetch) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)[1].insert(fetch.digest)
     }
 
     /// One request.

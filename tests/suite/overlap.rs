@@ -25,8 +25,8 @@ use super::schedule::{Bench, inline};
 #[derive(Default)]
 struct Stage {
     said: Mutex<Vec<String>>,
-    /// Bytes of files.
-    received: Mutex<u64>,
+    /// Bytes of files that are to be fetched, and those that were.
+    fetching: Mutex<[u64; 2]>,
     more: Condvar,
 }
 
@@ -50,7 +50,8 @@ impl StepListener for Stage {
             StepEvent::StepStarted { step, .. } => format!("{step} started"),
             StepEvent::StepFinished { step, .. } => format!("{step} finished"),
             StepEvent::Fetched { label } => format!("{label} fetched"),
-            StepEvent::FetchProgress { bytes } => return *self.received.lock().unwrap() += bytes,
+            StepEvent::FetchPlanned { bytes, .. } => return self.fetching.lock().unwrap()[0] += bytes,
+            StepEvent::FetchProgress { bytes } => return self.fetching.lock().unwrap()[1] += bytes,
             _ => return,
         };
         self.said.lock().unwrap().push(word);
@@ -240,6 +241,8 @@ fn what_will_be_fetched_and_unpacked_is_told_first_and_only_then() {
         at_most: false,
     };
     assert_eq!(stage.said()[0], format!("planned {outlook:?}"));
+    // Both steps wait for the file that is fetched, which is told once.
+    assert_eq!(*stage.fetching.lock().unwrap(), [4, 4]);
     // What made them is gone, and nobody needs it.
     std::fs::remove_file(bench.store.path(&Digest::of(b"abcd")).unwrap()).unwrap();
     realize(&bench, &stage, &Lenient).unwrap();
@@ -265,7 +268,7 @@ fn what_an_earlier_download_has_left_is_neither_fetched_nor_told_again() {
     let said = stage.said();
     assert!(said[0].starts_with("planned Outlook { files: 1, bytes: 1, "), "{said:?}");
     // Of the four bytes that the step waits for, three were there.
-    assert_eq!(*stage.received.lock().unwrap(), 4);
+    assert_eq!(*stage.fetching.lock().unwrap(), [4, 4]);
 }
 
 /// What a build says on a terminal of this kind.
