@@ -83,8 +83,8 @@ fn text(path: &Path) -> Option<String> {
     String::from_utf8(fs::read(path, MAX_BYTES).ok()?).ok()
 }
 
-/// `MemAvailable:   23017652 kB`
-fn find(text: &str, key: &str) -> Option<u64> {
+/// The bytes behind a key in such a text, as in `MemAvailable:   23017652 kB`.
+pub fn find(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1 << 10)
 }

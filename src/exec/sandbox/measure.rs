@@ -9,6 +9,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
+use crate::world::meminfo;
+
 /// No file that is read here is larger.
 const LIMIT: u64 = 16 << 10;
 /// Bytes of a block of `st_blocks`, whatever the file system's own is.
@@ -139,13 +141,8 @@ fn threads(text: &str) -> Option<u64> {
 
 /// Of `meminfo` what is neither available, nor free in the swap.
 fn taken(text: &str) -> Option<u64> {
-    let field = |wanted: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(wanted))?;
-        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
-    };
-    let memory = field("MemTotal:")?.checked_sub(field("MemAvailable:")?)?;
-    let swap = field("SwapTotal:")?.checked_sub(field("SwapFree:")?)?;
-    memory.checked_add(swap)?.checked_mul(1 << 10)
+    let between = |all, rest| meminfo::find(text, all)?.checked_sub(meminfo::find(text, rest)?);
+    between("MemTotal", "MemAvailable")?.checked_add(between("SwapTotal", "SwapFree")?)
 }
 
 /// One line of `stat`. The name stands in parentheses and may have some itself.

@@ -207,3 +207,23 @@ fn most(tasks: &[Task], measure: impl Fn(&Task) -> u64) -> String {
     let most = names.into_iter().max_by_key(|(_, measure)| *measure);
     most.map(|(name, _)| format!(", most of them {name}")).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bound that is passed by the whole machine is looked into at once, as one whose measure cannot be had.
+    #[test]
+    fn processes_are_looked_at_rarely_only_where_the_machine_is_within_every_bound() {
+        let proc = Proc::open().unwrap();
+        let none = Limits { memory: None, processes: None, disk: None, silence: None, log: None };
+        let is_calm = |limits| {
+            let watch = Watch { limits, on_disk: Vec::new(), in_memory: Vec::new(), free: Vec::new() };
+            watch.is_calm(&proc)
+        };
+        let (memory, processes) = (Some(u64::MAX), Some(u64::MAX));
+        assert!(is_calm(none) && is_calm(Limits { memory, processes, ..none }));
+        assert!(!is_calm(Limits { memory: Some(1 << 20), processes, ..none }));
+        assert!(!is_calm(Limits { memory, processes: Some(0), ..none }));
+    }
+}
